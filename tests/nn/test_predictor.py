@@ -2,10 +2,14 @@
 
 import copy
 import gc
+import inspect
 import os
 import pickle
 import signal
+import sys
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -53,11 +57,11 @@ def rows_of(net, n, kind="float32"):
 def test_bits_are_those_of_predict(impl, dtype, name, scaled):
     net = net_of(name, dtype, scaled=scaled)
     for kind in ("float32", "float64", "uint8"):
-        x = rows_of(net, 130, kind)
+        x = rows_of(net, 520, kind)
         expected = net.predict(x)
-        for p in (net.predictor(), net.predictor(rows=130)):
-            for n in (1, 64, 65, 130):
-                parts = [x[i : i + n] for i in range(0, 130 if n > 1 else 10, n)]
+        for p in (net.predictor(), net.predictor(rows=520)):
+            for n in (1, 64, 520):
+                parts = [x[i : i + n] for i in range(0, 520 if n > 1 else 10, n)]
                 wanted = expected[: sum(map(len, parts))]
                 if impl == "reference":  # NumPy's products of few rows have other bits
                     wanted = np.concatenate([net.predict(part) for part in parts])
@@ -80,21 +84,21 @@ def test_rows_of_any_layout(impl, layout):
 @pytest.mark.parametrize("name", CASES)
 def test_which_calls_are_plain(native, name):
     net = net_of(name)
-    x = rows_of(net, 70)
+    x = rows_of(net, 513)
     net.predict(x[:1])
     plain = net._runners.plain
 
     def now(x, out=None):
-        return plain.now_scaled(x, out, None, None)
+        return plain.now(x, out, (net.__dict__,))
 
     if name == "custom":
         assert now(x[:1]) is None
         return
     out = np.empty((2, net.out_features), np.float32)
-    for usual in (x[:1], x[:64], x[:3].astype(np.float64), x[:10:2], LAYOUTS["offset"](x[:2])):
+    for usual in (x[:1], x[:100], x[:3].astype(np.float64), x[:10:2], LAYOUTS["offset"](x[:2])):
         np.testing.assert_array_equal(now(usual), net.predict(np.ascontiguousarray(usual)))
     assert now(x[:2], out) is out
-    for unusual in (x[:65], x[:0], x[0], x[:2, :-1], x[:2].tolist(), LAYOUTS["byte_swapped"](x[:2]), x[:2].astype(int)):
+    for unusual in (x, x[:0], x[0], x[:2, :-1], x[:2].tolist(), LAYOUTS["byte_swapped"](x[:2]), x[:2].astype(int)):
         assert now(unusual) is None
     for other in (out.astype(float), out[:1], out.T.copy().T, LAYOUTS["read_only"](out), LAYOUTS["unaligned"](out)):
         assert now(x[:2], other) is None
@@ -211,7 +215,7 @@ def test_a_net_that_is_gone(impl):
     del net
     gc.collect()
     np.testing.assert_array_equal(p(x), expected)
-    with pytest.raises(RuntimeError, match="the net of this predictor does not exist any more"):
+    with pytest.raises(RuntimeError, match="the net of this predictor does not exist any more: keep a ref"):
         p.update()
     np.testing.assert_array_equal(p(x), expected)
 
@@ -235,87 +239,149 @@ def test_a_net_is_freed_at_once():
     net = net_of("fused")
     net.predict(rows_of(net, 1))
     p = net.predictor()
+    freed = []
+    weakref.finalize(net, freed.append, True)
     gc.disable()
     try:
-        freed = []
-        import weakref
-
-        weakref.finalize(net, freed.append, True)
         del net
         assert freed
     finally:
         gc.enable()
-    assert p.rows is None
-
-
-def test_threads_see_values_before_an_update_or_after_it():
-    """Both kinds of calls, of one predictor, while another thread updates it."""
-    nets = [net_of("norm first", seed=seed) for seed in (3, 4)]
-    net = nets[0].copy()
-    p, x = net.predictor(), rows_of(net, 100)
-    known = [{each.predict(x[:n]).tobytes() for each in nets} for n in (1, 100)]
-    stop, wrong = threading.Event(), []
-
-    def call(rows, results):
-        while not stop.is_set():
-            if p(rows).tobytes() not in results:
-                wrong.append(len(rows))
-
-    threads = [threading.Thread(target=call, args=(x[:n], known[i])) for i, n in enumerate((1, 100)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for i in range(100):
-        net.copy_from(nets[i % 2])
+    with pytest.raises(RuntimeError):
         p.update()
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not wrong
 
 
-def test_signal_handlers_predict_and_update():
-    net = net_of("norm first")
-    p, x = net.predictor(), rows_of(net, 100)
-    expected = net.predict(x)
-    seen = []
+def test_facts(impl):
+    net = net_of("fused", "float64")
+    p = net.predictor(rows=3)
+    assert (p.rows, p.in_features, p.out_features, p.dtype) == (3, WIDTH, 3, np.dtype(np.float64))
+    assert p.backend == ("reference" if impl == "reference" else "native")
+    for name in ("rows", "backend", "in_features", "out_features", "dtype"):
+        with pytest.raises(AttributeError):
+            setattr(p, name, None)
+    assert list(inspect.signature(p).parameters) == ["x", "out"]
+    backend = "reference" if impl == "reference" else "native"
+    facts = "6 features, results of 3 columns and float64, at most 3 rows"
+    assert repr(p) == f"<Predictor of a net: {facts}, {backend}>"
+
+
+def test_objects_that_no_method_made():
+    for kind in (nn.Predictor, type(net_of("fused").predictor())):
+        p = kind.__new__(kind)
+        with pytest.raises(RuntimeError, match="a predictor is made by the method predictor"):
+            p(np.zeros((1, 6), np.float32))
+
+
+# ---- threads, signal handlers and forks: a call sees all values from before an update, or all from after it ----
+
+
+def nets_that_differ(scaled):
+    """Return two nets of the same layers; `scaled` of these have scalers."""
+    nets = [net_of("norm first", seed=seed) for seed in (3, 4)]
+    for net in nets[:scaled]:
+        net.scaler, net.output_scaler = SCALER, fastnn.data.Scaler(0.75, 3.0)
+    return nets
+
+
+class Alternating:
+    """A predictor of values that are one of two sets: each update takes the other set."""
+
+    def __init__(self, ensemble):
+        pairs = [nets_that_differ(0 if ensemble else 1) for _ in range(5 if ensemble else 1)]
+        self.both = [[pair[i] for pair in pairs] for i in range(2)]
+        self.nets = [net.copy() for net in self.both[0]]
+        self.p = fastnn.Ensemble(self.nets).predictor() if ensemble else self.nets[0].predictor()
+        x = rows_of(self.nets[0], 600)
+        self.rows = x[:1], x  # a plain call and another one
+        wholes = [fastnn.Ensemble(nets) if ensemble else nets[0] for nets in self.both]
+        self.known = [{whole.predict(rows).tobytes() for whole in wholes} for rows in self.rows]
+        self.updates = 0
+
+    def update(self):
+        self.updates += 1
+        for net, values in zip(self.nets, self.both[self.updates % 2], strict=True):
+            net.copy_from(values)
+        self.p.update()
+
+    def wrong(self):
+        """Return the numbers of rows of predictions that are neither before nor after an update."""
+        return [len(r) for r, known in zip(self.rows, self.known, strict=True) if self.p(r).tobytes() not in known]
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_threads(ensemble):
+    it = Alternating(ensemble)
+    stop, wrong, calls = threading.Event(), [], [0] * 3
+
+    def call(thread):
+        while not stop.is_set():
+            wrong.extend(it.wrong())
+            calls[thread] += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=call, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + 0.7
+        while time.monotonic() < end:
+            it.update()
+        stop.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong and min(calls) > 1 and it.updates > 10
+    it.update()
+    assert not it.wrong() and it.p(it.rows[0]).tobytes() == it.p(it.rows[1])[:1].tobytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_signal_handlers(ensemble):
+    it = Alternating(ensemble)
+    wrong, handled = [], []
 
     def handle(number, frame):
-        seen.append((p(x[:1]) == expected[:1]).all() and (p(x) == expected).all())
-        p.update()
+        wrong.extend(it.wrong())
+        it.update()
+        wrong.extend(it.wrong())
+        handled.append(it.p(it.rows[0]).tobytes() == it.p(it.rows[1])[:1].tobytes())
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)  # again, once the handler has ended
 
     before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
     try:
-        while len(seen) < 50:
-            assert (p(x[:1]) == expected[:1]).all() and (p(x) == expected).all()
-            assert (net.predict(x[:2]) == expected[:2]).all()
+        while len(handled) < 60:
+            wrong.extend(it.wrong())
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert all(seen)
+    assert not wrong and all(handled)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_across_a_fork():
-    net = net_of("norm first")
-    p, x = net.predictor(), rows_of(net, 100)
-    expected = p(x)
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_forks(ensemble):
+    it = Alternating(ensemble)
     stop = threading.Event()
 
     def call():
         while not stop.is_set():
-            p(x)
+            it.p(it.rows[1])
 
     thread = threading.Thread(target=call)
     thread.start()
     try:
-        for _ in range(10):
+        for _ in range(8):
             child = os.fork()
             if child == 0:
-                good = (p(x) == expected).all() and (p(x[:1]) == expected[:1]).all()
-                p.update()
-                os._exit(0 if good and (p(x) == expected).all() else 1)
+                first = it.p(it.rows[0]).tobytes()
+                good = not it.wrong()
+                it.update()
+                os._exit(0 if good and not it.wrong() and it.p(it.rows[0]).tobytes() != first else 1)
             assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()

@@ -83,7 +83,14 @@ def test_the_usual_calls_are_plain():
         for method in methods:
             expected = getattr(estimator, method)(rows)
             np.testing.assert_array_equal(estimator._plain_result(method, rows), expected)
-            for other in (rows.tolist(), X[:65], rows[:0], rows[:, :3], np.full((1, 4), np.nan), np.ones((1, 4), int)):
+            for other in (
+                rows.tolist(),
+                np.tile(X, (4, 1)),
+                rows[:0],
+                rows[:, :3],
+                np.full((1, 4), np.nan),
+                np.ones((1, 4), int),
+            ):
                 assert estimator._plain_result(method, other) is None
             with fastnn.backend("reference"):
                 assert estimator._plain_result(method, rows) is None
@@ -158,6 +165,7 @@ REFUSED = {
     "shape of out": (X[:2], np.empty((2, 1), np.int64), "out must be 1-dimensional, of shape"),
     "out is strided": (X[:2], np.empty(4, np.int64)[::2], "out must be C-contiguous"),
     "out is a list": (X[:2], [0, 0], "out must be an ndarray"),
+    "out is not writable": (X[:1], np.broadcast_to(np.int64(0), (1,)), "out must be"),
 }
 
 
@@ -166,6 +174,41 @@ def test_refused(case):
     rows, out, message = REFUSED[case]
     with pytest.raises((TypeError, ValueError), match=message):
         fitted(MLPClassifier, CLASSIFIED["two classes"]).predictor(rows=8)(rows, out)
+
+
+def test_out_may_not_overlap():
+    estimator = MLPClassifier(hidden_layer_sizes=(4,), max_iter=2).fit(X[:, :1], CLASSIFIED["two classes"] * 1.0)
+    p, rows = estimator.predictor(), X[:3, :1].copy()
+    with pytest.raises(ValueError, match="out must share no memory with X"):
+        p(rows, rows[:, 0])
+    np.testing.assert_array_equal(rows, X[:3, :1])
+    np.testing.assert_array_equal(p(rows, np.empty(3)), estimator.predict(rows))
+
+
+def test_facts():
+    p = fitted(MLPClassifier, CLASSIFIED["two names"]).predictor(method="predict_proba")
+    assert (p.in_features, p.out_features, p.dtype, p.rows) == (4, 2, np.dtype(np.float32), None)
+    assert repr(p) == "<Predictor of an estimator: 4 features, results of 2 columns and float32, native>"
+    p = fitted(MLPClassifier, CLASSIFIED["three names"]).predictor()
+    assert (p.out_features, p.dtype) == (None, np.dtype("<U4"))
+    p = fitted(MLPClassifier, CLASSIFIED["labels"]).predictor()
+    assert p.out_features == 3 and p.dtype == p(X[:2]).dtype
+    assert fitted(MLPRegressor, NUMBERS[:, 0], dtype="float64").predictor().dtype == np.float64
+    with pytest.raises(TypeError, match="pickle or copy the estimator"):
+        pickle.dumps(p)
+
+
+def test_update_takes_values_of_the_same_model(monkeypatch):
+    """Twice the same two snapshots: later updates copy values alone."""
+    estimator = fitted(MLPClassifier, CLASSIFIED["two classes"])
+    p = estimator.predictor(method="predict_proba")
+    p.update()
+    monkeypatch.setattr(type(p), "_new_calls", None)
+    for _ in range(4):
+        estimator.partial_fit(X.astype(np.float32), CLASSIFIED["two classes"])
+        p.update()
+        for n in (2, 150):
+            np.testing.assert_array_equal(p(X[:n]), estimator.predict_proba(X[:n]))
 
 
 def test_arguments():

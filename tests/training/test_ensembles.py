@@ -109,7 +109,7 @@ def test_bits_of_single_rows_and_predictors(native, output, members):
         out = np.empty((3, OUT))
         assert call(X[:3], out) is out
         np.testing.assert_array_equal(out, whole[:3])
-    assert ensemble._plain.now(X[:3], None) is not None
+    assert ensemble._plain.now(X[:3], None, ensemble._attributes) is not None
 
 
 def test_predictors_take_values_and_scalers_at_update(impl):

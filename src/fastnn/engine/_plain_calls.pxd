@@ -17,10 +17,12 @@ cdef class PlainNet:
     cdef bint _has_large_ids
     cdef bint is_usable         # whether its calls may be plain ones
     cdef int _set_scaling(self, scaling, output_scaling) except -1
-    cdef bint _is_at_rest(self) noexcept
+    cdef int follow(self, scaling, output_scaling) except -1
     cdef int run(self, const plain_array *x, char *to, array) except -1
 
 cdef class PlainCalls:
+    cdef readonly object snapshot
+    cdef Py_ssize_t users           # calls that use the snapshot now
     cdef tuple _nets
     cdef fnn_size _most_rows
     cdef fnn_size _in_features
@@ -36,7 +38,13 @@ cdef class PlainCalls:
     cdef tuple _owners              # of that room
     cdef double _work               # of a row, in multiply-adds
     cdef object _plain(self, x, out)
+    cdef bint _are_ready(self) noexcept
     cdef bint _has_right_shape(self, const plain_array *out, fnn_size rows) noexcept
     cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept
     cdef int _mean(self, const plain_array *x, array, double *mean) except -1
     cdef object _most_probable(self, const plain_array *x, array, out)
+    cdef bint _takes_classes(self, out, const plain_array *x)
+
+cdef class BasePredictor:
+    cdef PlainCalls _current
+    cdef PlainCalls _spare

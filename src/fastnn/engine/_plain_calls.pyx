@@ -1,8 +1,8 @@
 """Predictions of few rows that need no conversion, in compiled code from the checks to the result.
 
-Such a call takes no lock: it keeps the GIL, so no thread, no signal handler and no fork comes between its checks and
-its end, and each net's executor for it is free whenever a call begins. For every other call the methods here return
-None, and the caller goes the general way: arrays that must be converted or refused, many rows, a net that is being
+Such a call takes no lock: it keeps the GIL, and no Python code runs between its last check and its end, so no thread,
+no signal handler and no fork comes in between, and each net's executor for it is free whenever a call begins. For every
+other call the methods here return None, and the caller goes the general way: arrays that must be converted or refused, many rows, a net that is being
 trained at this moment, a net with functions of Python, and the NumPy backend.
 """
 
@@ -23,7 +23,7 @@ from fastnn.engine._op_cy cimport feed_rows
 from fastnn.kernels._parallel cimport WORK_PER_THREAD
 from fastnn.kernels._scaling_cy cimport scaling_numbers
 
-from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32
+from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32, refuse_state
 from fastnn.engine.arena import aligned_zeros
 
 cnp.import_array()
@@ -110,18 +110,16 @@ cdef class PlainNet:
         self.is_usable = invertible and not self.executor.calls_python and not self._has_large_ids
         return 0
 
-    def set_scaling(self, scaling, output_scaling):
-        """Set the numbers of the scalers, each a `Scaling` or None."""
+    cdef int follow(self, scaling, output_scaling) except -1:
+        """Take the numbers of the scalers, unless they are the present ones."""
         if scaling is not self.scaling or output_scaling is not self.output_scaling:
             self._set_scaling(scaling, output_scaling)
+        return 0
 
-    def keep_values(self):
-        """Compute once what predictions need besides the values, for a snapshot with these values."""
+    def keep(self, scaling, output_scaling):
+        """Compute once what the plain calls of a snapshot need: its values and its scalers are these from now on."""
         self.executor.keep_scales()
-
-    cdef bint _is_at_rest(self) noexcept:
-        """Whether nobody changes the net at this moment, nor waits for the lock, and its weights are in their order."""
-        return self.lock is None or self.lock.is_at_rest()
+        self.follow(scaling, output_scaling)
 
     cdef int run(self, const plain_array *x, char *to, array) except -1:
         """Predict all rows of x, which is `array`."""
@@ -153,86 +151,63 @@ cdef class PlainCalls:
         For "classes": the classes of the outputs, or two of them for a single output.
     finite : bool
         Whether rows with NaN or infinity are no plain ones.
+    snapshot : object
+        What predicts where a call is not a plain one.
     """
 
-    def __init__(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
-        # Called again, it replaces everything at one moment: no bytecode runs between two of the assignments.
-        cdef InferenceExecutor executor = None if not nets else (<PlainNet?> nets[0]).executor
-        cdef fnn_size width = 0 if executor is None else executor.out_features
-        cdef double work = 0.0
-        cdef fnn_size size = most_rows * width
-        outputs, probabilities = aligned_zeros(size, np.float64), aligned_zeros(size, np.float64)
-        for net in nets:
-            work += (<PlainNet?> net).executor.work_of_row()
-        self._nets, self._most_rows, self._needs_finite, self._work = nets, most_rows if nets else 0, finite, work
+    def __init__(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False,
+                 snapshot=None):
+        cdef InferenceExecutor executor
+        self._nets, self._most_rows, self._needs_finite, self.snapshot = nets, 0, finite, snapshot
         self._result, self._link, self._classes = RESULTS[result], LINKS[link], classes
+        if not nets:
+            return
+        executor = (<PlainNet?> nets[0]).executor
+        self._width, self._in_features = executor.out_features, executor.in_features
+        self._out_features = 2 if self._result == BOTH_CLASSES else self._width
+        self._kind = c"f" if self._result != MEAN and executor.shared.kernels.itemsize == sizeof(float) else c"d"
+        self._work = 0.0
+        for net in nets:
+            self._work += (<PlainNet?> net).executor.work_of_row()
+        room = most_rows * self._width if self._result > COLUMN else 0
+        outputs, probabilities = aligned_zeros(room, np.float64), aligned_zeros(room, np.float64)
         self._owners = outputs, probabilities
         self._outputs, self._probabilities = pointer(outputs), <double *> pointer(probabilities)
-        self._width, self._out_features = width, 2 if self._result == BOTH_CLASSES else width
-        if executor is not None:
-            self._in_features = executor.in_features
-            self._kind = c"f" if self._result != MEAN and executor.shared.kernels.itemsize == sizeof(float) else c"d"
+        self._most_rows = most_rows
 
-    def __call__(self, x, out=None):
-        """Predict the rows of `x`."""
-        result = self._plain(x, out)
-        return self._general(x, out) if result is None else result
-
-    def now(self, x, out):
+    def now(self, x, out, tuple attributes):
         """Return the prediction of the nets as they are at this moment, or None if the call is not a plain one.
 
-        For the NumPy backend none is.
+        `attributes` are those of the nets, which have their scalers. For the NumPy backend no call is a plain one.
         """
-        return self._plain(x, out) if backend_is_native() else None
-
-    def now_scaled(self, x, out, scaling, output_scaling):
-        """Do what `now` does for one net, whose scalers have these numbers now."""
-        if not backend_is_native():
+        cdef dict held
+        if not self._most_rows or len(attributes) != len(self._nets) or not backend_is_native():
             return None
-        cdef PlainNet net = self._nets[0]
-        if scaling is not net.scaling or output_scaling is not net.output_scaling:
-            net._set_scaling(scaling, output_scaling)
+        for i in range(len(attributes)):
+            held = attributes[i]
+            (<PlainNet> self._nets[i]).follow(held["_scaling"], held["_output_scaling"])
         return self._plain(x, out)
-
-    def take(self, tuple moves):
-        """Copy the present values of other nets into these, which are snapshots.
-
-        Parameters
-        ----------
-        moves : tuple of tuple
-            For each net: the lock of the snapshot and of the other net; pairs of arrays, each the snapshot's and the
-            other net's; pairs of dicts, as for `NetLock.mix`; and the other net's scalings.
-        """
-        # No bytecode runs after a lock is taken, so a plain call finds all values of a net from before or all from now.
-        for i in range(len(moves)):
-            own, lock, copied, dicts, scaling, output_scaling = moves[i]
-            (<NetLock?> own).mix(lock, (), copied, 1.0, dicts)
-            if self._nets:
-                (<PlainNet> self._nets[i]).keep_values()
-                (<PlainNet> self._nets[i]).set_scaling(scaling, output_scaling)
 
     cdef object _plain(self, x, out):
         """Return the result of a plain call, else None."""
         cdef plain_array given, to
-        cdef PlainNet net
         cdef fnn_size rows
         if not (is_plain(x, &given) and given.ndim == 2 and given.shape[1] == self._in_features
                 and 0 < given.shape[0] <= self._most_rows and given.shape[0] * self._work <= MOST_WORK):
             return None
         if self._needs_finite and not (given.contiguous and given.kind != c"B" and isfinite(sum_of_squares(&given))):
             return None
-        rows = given.shape[0]
-        for each in self._nets:
-            net = <PlainNet> each
-            if not (net.is_usable and net._is_at_rest()) or (self._link != NO_LINK and net.z_scaling.given):
-                return None
         if self._result == CLASSES:
             return self._most_probable(&given, x, out)
+        rows = given.shape[0]
         if out is None:
             out = new_rows(rows, self._out_features, self._kind, 1 if self._result == COLUMN else 2)
             is_plain(out, &to)
         elif not (is_plain(out, &to) and self._has_right_shape(&to, rows) and to.contiguous and to.writable
                   and given.contiguous and apart(&to, &given) and self._is_apart_from_parameters(&to)):
+            return None
+        # From here on nothing allocates an object that the garbage collector tracks: a collection can run Python code.
+        if not self._are_ready():
             return None
         if self._result == AS_THEY_ARE or self._result == COLUMN:
             (<PlainNet> self._nets[0]).run(&given, to.data, x)
@@ -242,6 +217,17 @@ cdef class PlainCalls:
             (<PlainNet> self._nets[0]).run(&given, self._outputs, x)
             both_classes(self._outputs, to.data, rows, to.itemsize)
         return out
+
+    cdef bint _are_ready(self) noexcept:
+        """Whether all nets can be read now: nobody changes one at this moment, and none calls Python functions."""
+        cdef PlainNet net
+        for each in self._nets:
+            net = <PlainNet> each
+            if not net.is_usable or (self._link != NO_LINK and net.z_scaling.given):
+                return False
+            if net.lock is not None and not net.lock.is_at_rest():
+                return False
+        return True
 
     cdef bint _has_right_shape(self, const plain_array *out, fnn_size rows) noexcept:
         """Whether the result for so many rows has the type and shape of an array."""
@@ -281,21 +267,76 @@ cdef class PlainCalls:
         return 0
 
     cdef object _most_probable(self, const plain_array *x, array, out):
-        """Return the most probable class of each row; None if it cannot be written to `out`."""
+        """Return the most probable class of each row; None if it cannot be written to `out` directly."""
         cdef fnn_size rows = x.shape[0], i, itemsize
         cdef PlainNet net = self._nets[0]
-        cdef const char *p = self._outputs
-        cdef int64_t *codes
-        if out is not None and not (type(out) is np.ndarray and out.dtype == self._classes.dtype
-                                    and out.shape == (rows,) and out.flags.carray):
+        cdef cnp.npy_intp shape = rows
+        indices = cnp.PyArray_EMPTY(1, &shape, cnp.NPY_INT64, 0)
+        cdef int64_t *codes = <int64_t *> pointer(indices)
+        if not (out is None or self._takes_classes(out, x)) or not self._are_ready():
             return None
         net.run(x, self._outputs, array)
         itemsize = net.executor.shared.kernels.itemsize
-        indices = np.empty(rows, np.int64)
-        codes = <int64_t *> pointer(indices)
         for i in range(rows):
-            codes[i] = code_of(p + i * self._width * itemsize, self._width, itemsize)
+            codes[i] = code_of(self._outputs + i * self._width * itemsize, self._width, itemsize)
         return self._classes.take(indices) if out is None else self._classes.take(indices, 0, out, "clip")
+
+    cdef bint _takes_classes(self, out, const plain_array *x):
+        """Whether classes of the rows of x can be written to an array."""
+        cdef cnp.ndarray to, classes = self._classes
+        cdef char *first
+        cdef char *end
+        if not cnp.PyArray_CheckExact(out):
+            return False
+        to = out
+        first = <char *> cnp.PyArray_DATA(to)
+        end = first + cnp.PyArray_NBYTES(to)
+        return (cnp.PyArray_NDIM(to) == 1 and cnp.PyArray_DIMS(to)[0] == x.shape[0] and cnp.PyArray_ISCARRAY(to)
+                and cnp.PyArray_EquivArrTypes(to, classes)
+                and (end <= x.data or first >= x.data + x.size * x.itemsize)
+                and (end <= <char *> cnp.PyArray_DATA(classes)
+                     or first >= <char *> cnp.PyArray_DATA(classes) + cnp.PyArray_NBYTES(classes)))
+
+
+cdef class BasePredictor:
+    """The compiled part of a `Predictor`: the plain calls of its present snapshot, else the method `_general`.
+
+    A snapshot that a call uses is not changed. An update fills the one before the present one, if no call uses that any
+    more, or a new one, and shows it to the calls from then on.
+    """
+
+    def __call__(self, x, out=None):
+        """Predict the rows of `x`."""
+        cdef PlainCalls calls = self._current
+        if calls is None:
+            refuse_state("a predictor is made by the method predictor of a net, an ensemble or an estimator")
+        calls.users += 1
+        try:
+            result = calls._plain(x, out)
+            return self._general(calls.snapshot, x, out) if result is None else result
+        finally:
+            calls.users -= 1
+
+    def _general(self, snapshot, x, out):
+        """Predict any rows with a snapshot."""
+        refuse_state("a predictor is made by the method predictor of a net, an ensemble or an estimator")
+
+    def _present(self):
+        """Return the present snapshot."""
+        return None if self._current is None else self._current.snapshot
+
+    def _take_spare(self):
+        """Return the plain calls of the snapshot before the present one, if no call uses it any more, else None.
+
+        Nobody else gets them.
+        """
+        cdef PlainCalls calls = self._spare
+        self._spare = None
+        return None if calls is None or calls.users else calls
+
+    def _show(self, PlainCalls calls not None):
+        """Let all calls from now on see the snapshot of these plain calls."""
+        self._spare, self._current = self._current, calls
 
 
 cdef double entry(const char *row, fnn_size index, fnn_size itemsize) noexcept nogil:

@@ -11,9 +11,17 @@ import numpy.typing as npt
 from fastnn import _config
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Builder, Program, lower_inference, make_executor
+from fastnn.engine import (
+    Builder,
+    NetLock,
+    Program,
+    Scaling,
+    lower_inference,
+    make_executor,
+    make_plain_net,
+)
 from fastnn.nn._checks import as_rows, is_native
-from fastnn.nn._runners import PLAIN_ROWS, PREDICT_ROWS
+from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._values import NetValues
 from fastnn.nn.container_base import emit, emit_in_sequence
 from fastnn.nn.layers import Layer
@@ -64,39 +72,40 @@ class Predictions(NetValues):
         array([[0.5]], dtype=float32)
         """
         plain = self._runners.plain
-        z = None if plain is None else plain.now_scaled(X, out, self._scaling, self._output_scaling)
+        z = None if plain is None else plain.now(X, out, (self.__dict__,))
         if z is None:
-            z = self.predict_in_general("X", X, out)
-            if plain is None and len(z) <= PLAIN_ROWS:
-                self._runners.make_plain(self.inference_program, self.lock)
+            z = self.predict_any_rows("X", X, out)
+            if plain is None and len(z) <= PREDICT_ROWS:
+                self._runners.keep_plain(self.make_plain_net(PREDICT_ROWS, lock=self.lock))
         return z
 
     def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
-        scaling = self._output_scaling
-        if scaling is None:
-            return self._outputs(X, out)
-        z = self._outputs(X)
-        if out is not None:
+        if self._output_scaling is None:
+            return self._outputs(X, out)[0]
+        z, scaling = self._outputs(X)
+        if out is not None and scaling is not None:
             out[...] = z
             unscale(out, scaling)
         return z
 
-    def predict_in_general(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:
+    def predict_any_rows(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Do what `predict` does, for any rows; messages call them `name`."""
-        z, scaling = self._outputs(X, out, name), self._output_scaling
+        z, scaling = self._outputs(X, out, name)
         return z if scaling is None else unscale(z, scaling)
 
-    def _outputs(self, X: npt.ArrayLike, out: Array | None = None, name: str = "X") -> Array:
-        """Return the last layer's output in evaluation mode."""
+    def _outputs(self, X: npt.ArrayLike, out: Array | None = None, name: str = "X") -> tuple[Array, Scaling | None]:
+        """Return the last layer's output in evaluation mode, and the numbers of the output's scaler at that moment."""
         x = self.as_input(name, X)
         apart = {name: x} if out is None else {name: x, "the net's parameters": self.params.data}
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
         backend, threads = _config.get_backend(), _config.get_num_threads()
         executor = self._runners.take(self.inference_program, backend, len(x))
-        executor.predict(x, out, threads, self.lock, self._scaling)
+        with self.lock.reading():  # the executor reads under the lock, too: the scalers are of the same moment
+            scaling = self._output_scaling
+            executor.predict(x, out, threads, self.lock, self._scaling)
         self._runners.put_back(backend, executor)
-        return out
+        return out, scaling
 
     def __call__(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return ``predict(X, out)``."""
@@ -171,12 +180,16 @@ class Predictions(NetValues):
             output = emit(link, builder, output, "link")
         return lower_inference(builder, output)
 
+    def make_plain_net(self, rows: int, link: Layer | None = None, lock: NetLock | None = None) -> PlainNet:
+        """Return a net of plain calls over the present arrays, with a layer after the last one, if it is given.
+
+        `lock` is the net's own, unless nobody trains it.
+        """
+        return make_plain_net(self.inference_program(link), self.dtype, rows, self.params, self.state, lock)
+
     def plain_net(self) -> PlainNet | None:
-        """Return the net of plain calls, with the scalers that the net has now; None before the first prediction."""
-        plain = self._runners.plain_net
-        if plain is not None:
-            plain.set_scaling(self._scaling, self._output_scaling)
-        return plain
+        """Return the net of plain calls; None before the first prediction."""
+        return self._runners.plain_net
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""

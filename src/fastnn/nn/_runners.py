@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _config
-from fastnn.engine import Arena, Executor, NetLock, Program, make_executor, make_plain_calls, make_plain_net
+from fastnn.engine import Arena, Executor, Program, make_executor, make_plain_calls
 
 if TYPE_CHECKING:
     from fastnn.engine._plain_calls import PlainCalls, PlainNet
 
 PREDICT_ROWS = 512  # rows predicted at a time, so that their activations stay in the second-level cache
-PLAIN_ROWS = 64  # rows of a plain call at most: with more of them, what surrounds the arithmetic is a small part
 
 
 class Runners:
@@ -38,10 +37,9 @@ class Runners:
         self.plain_net: PlainNet | None = None
         self.plain: PlainCalls | None = None
 
-    def make_plain(self, program: Callable[[], Program], lock: NetLock) -> None:
-        """Make what the plain calls of the net as it is at each call need; `lock` guards the net."""
-        self.plain_net = make_plain_net(program(), self._dtype, PLAIN_ROWS, self._params, self._state, lock)
-        self.plain = make_plain_calls((self.plain_net,), PLAIN_ROWS)
+    def keep_plain(self, net: PlainNet) -> None:
+        """Keep what the plain calls of the net as it is at each call need."""
+        self.plain_net, self.plain = net, make_plain_calls((net,), PREDICT_ROWS)
 
     def take(self, program: Callable[[], Program], backend: str, rows: int) -> Executor:
         """Return an executor for inference that no other thread uses; single rows have small executors."""

@@ -108,7 +108,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
     _internal = frozenset(
         {
             "as_input", "emit", "inference_program", "kink_sides", "last_rows", "plain_net",
-            "predict_in_general", "scaled_outputs", "training_program",
+            "predict_any_rows", "make_plain_net", "scaled_outputs", "training_program",
             "with_values",
         }
     )  # fmt: skip
@@ -299,7 +299,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         net._take_scalers(self, first=indices[0] == 0, last=indices[-1] == len(self) - 1)
         return net
 
-    # ---- copying ----
+    # ---- predictors and copies ----
 
     def predictor(self, rows: int | None = None) -> Predictor:
         """Return a compiled callable that predicts with the net as it is now: ``p(x, out=None)``.
@@ -336,9 +336,9 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         >>> p(np.array([[1.0, -1.0]]))
         array([[1.]], dtype=float32)
         """
-        from fastnn.nn.predictor import Predictor
+        from fastnn.nn.predictor import NetPredictor
 
-        return Predictor((self,), rows)
+        return NetPredictor((self,), rows)
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.

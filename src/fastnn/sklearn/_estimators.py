@@ -29,7 +29,7 @@ from fastnn._names import normalized
 from fastnn._typing import Array
 from fastnn.data.augmentation import Augmentation
 from fastnn.diagnosis._inputs import Given
-from fastnn.nn._runners import PLAIN_ROWS
+from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn.predictor import Predictor
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
@@ -647,7 +647,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     # ---- predicting ----
 
-    _predictor_methods: ClassVar[tuple[str, ...]] = ("predict",)
+    predictor_methods: ClassVar[tuple[str, ...]] = ("predict",)
 
     def _plain_result(self, method: str, X: Any) -> Array | None:
         """Return what a method returns for few rows in a plain array, in compiled code; None for any other X."""
@@ -690,11 +690,11 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             If `rows` is no integer of at least 1, or `method` is unknown.
         """
         check_is_fitted(self, "coefs_")
-        return EstimatorPredictor(self, rows, v.choice("method", method, self._predictor_methods))
+        return EstimatorPredictor(self, rows, v.choice("method", method, self.predictor_methods))
 
     def _prepare_plain_calls(self, rows: int) -> None:
         """Make what `_plain_result` needs, after a model's first prediction of few rows."""
-        if rows > PLAIN_ROWS:
+        if rows > PREDICT_ROWS:
             return
         model = self._current_model()
         if model.live_calls is None or model.live_calls.classes is not self.__dict__.get("classes_"):
@@ -1006,7 +1006,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         "loss": [NameOptions(LOSS_NAMES), nn.Loss],
     }
 
-    _predictor_methods = ("predict", "predict_proba")
+    predictor_methods = ("predict", "predict_proba")
 
     @with_hints(keywords=KEYWORDS)
     def __init__(

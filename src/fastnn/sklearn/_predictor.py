@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
+import operator
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from fastnn import _config, nn
 from fastnn import _validation as v
+from fastnn import nn
 from fastnn._typing import Array
-from fastnn.engine import make_plain_net
-from fastnn.engine._plain_calls import PlainCalls
-from fastnn.nn._runners import PLAIN_ROWS
-from fastnn.nn.predictor import Predictor, plain_snapshot
+from fastnn.engine._plain_calls import PlainCalls, PlainNet
+from fastnn.nn._runners import PREDICT_ROWS
+from fastnn.nn.predictor import Predictor, copy_values, plain_snapshot
 from fastnn.sklearn._model import Model
 
 # What follows the last layer, by the name of the output activation. "exp" is NumPy's, so it has no plain calls.
@@ -51,77 +50,113 @@ class LiveCalls:
     """
 
     def __init__(self, estimator: Any, model: Model) -> None:
-        net, link = model.net, _LINKS.get(estimator.out_activation_)
-        self.net, self.classes = net, estimator.__dict__.get("classes_")
-        program = net.inference_program(link)
-        self._plain = make_plain_net(program, net.dtype, PLAIN_ROWS, net.params, net.state, net.lock)
+        net = model.net
+        self.attributes, self.classes = (vars(net),), estimator.__dict__.get("classes_")
         self._calls: dict[str, PlainCalls] = {}
-        for method in ("predict", "predict_proba"):
-            result = _result(estimator, method)
+        results = {method: _result(estimator, method) for method in estimator.predictor_methods}
+        if not any(results.values()):
+            return
+        plain = net.make_plain_net(PREDICT_ROWS, _LINKS[estimator.out_activation_], net.lock)
+        for method, result in results.items():
             if result is not None:
-                self._calls[method] = PlainCalls((self._plain,), PLAIN_ROWS, result[0], "", result[1], finite=True)
+                self._calls[method] = PlainCalls((plain,), PREDICT_ROWS, result[0], "", result[1], finite=True)
 
     def now(self, method: str, X: object) -> Array | None:
         """Return the result of a plain call, else None."""
-        calls, net = self._calls.get(method), self.net
-        return None if calls is None else calls.now_scaled(X, None, net.input_scaling, net.output_scaling)
+        calls = self._calls.get(method)
+        return None if calls is None else calls.now(X, None, self.attributes)
+
+
+class EstimatorSnapshot(NamedTuple):
+    """A copy of an estimator, with what a `Snapshot` has.
+
+    Attributes
+    ----------
+    twin, nameless : estimator
+        The copy, with and without the names of columns: arrays have none, and scikit-learn would warn at each call.
+    model : Model
+        That of the estimator itself when the copy was made.
+    facts : tuple
+        What of the estimator, besides the values of its net, decides on its predictions.
+    """
+
+    nets: tuple[nn.Sequential, ...]
+    plain: tuple[PlainNet, ...]
+    twin: Any
+    nameless: Any
+    model: Model
+    facts: tuple[Any, ...]
+    in_features: int
+    out_features: int | None
+    dtype: np.dtype[Any]
+
+
+def _facts(estimator: Any) -> tuple[Any, ...]:
+    known = estimator.__dict__
+    return tuple(known.get(name) for name in ("_label_binarizer", "classes_", "out_activation_", "n_features_in_"))
 
 
 class EstimatorPredictor(Predictor):
-    """A `Predictor` of an estimator: ``p(X, out=None)`` is what its method returns."""
+    """A `Predictor` of an estimator: ``p(x, out=None)`` is what its method returns."""
+
+    _article, _source = "an", "estimator"
 
     def __init__(self, estimator: Any, rows: int | None, method: str) -> None:
-        self._method, self._estimator_now = method, weakref.ref(estimator)
-        self._take(estimator)
-        super().__init__((), rows)
-        self._set_copy()
+        self._method, self._reference = method, weakref.ref(estimator)
+        super().__init__(rows)
 
-    def update(self) -> None:
-        """Take the present state of the estimator, also after a fit with other classes or widths.
-
-        Raises
-        ------
-        RuntimeError
-            If the estimator does not exist any more.
-        """
-        estimator = self._estimator_now()
-        if estimator is None:
-            v.refuse_state("the estimator of this predictor does not exist any more", "keep a reference to it")
-        self._take(estimator)
-        self._set_copy()
-
-    def _take(self, estimator: Any) -> None:
-        """Copy the estimator, without the state of its trainings."""
+    def _new_calls(self) -> PlainCalls:
+        estimator = self._existing(self._reference)
+        model, facts = estimator._current_model(), _facts(estimator)
         twin = copy.copy(estimator)
         for name in _OF_TRAININGS:
             twin.__dict__.pop(name, None)
-        # Arrays have no names of columns: scikit-learn would warn at each call.
         nameless = object.__new__(type(twin))
         nameless.__dict__ = {name: value for name, value in vars(twin).items() if name != "feature_names_in_"}
-        self._twin, self._nameless = twin, nameless
-
-    def _set_copy(self) -> None:
-        twin = self._twin
         net: nn.Sequential = twin._current_model().net
-        self._copies = (net,)
-        result = _result(twin, self._method) if self.backend == "native" else None
-        if result is None:
-            PlainCalls.__init__(self, (), 0)
-            return
-        plain = plain_snapshot(net, self._plain_rows, _LINKS[twin.out_activation_])
-        PlainCalls.__init__(self, (plain,), self._plain_rows, result[0], "", result[1], finite=True)
+        result = _result(twin, self._method)
+        plain: tuple[PlainNet, ...] = ()
+        if result is not None and self._backend == "native":
+            plain = (plain_snapshot(net, self._plain_rows, _LINKS[twin.out_activation_]),)
+        width, dtype = _columns_and_dtype(twin, self._method, net)
+        snapshot = EstimatorSnapshot(
+            (net,), plain, twin, nameless, model, facts, twin.n_features_in_, width, dtype
+        )  # fmt: skip
+        kind, classes = result or ("", None)
+        return PlainCalls(plain, self._plain_rows, kind, "", classes, finite=True, snapshot=snapshot)
 
-    def _general(self, x: npt.ArrayLike, out: Array | None) -> Array:
-        rows: Any = x
-        count = rows.shape[0] if hasattr(rows, "shape") else len(rows) if hasattr(rows, "__len__") else 0
-        if self.rows is not None and count > self.rows:
-            must = f"have at most {self.rows} rows, as this predictor was made for"
-            v.refuse(ValueError, "X", must, count, f"write predictor(rows={count})")
-        with _config.backend(self.backend):
-            result: Array = getattr(self._nameless if isinstance(x, np.ndarray) else self._twin, self._method)(x)
+    def _refill(self, snapshot: EstimatorSnapshot) -> bool:
+        estimator = self._existing(self._reference)
+        model, facts = estimator._current_model(), _facts(estimator)
+        if model is not snapshot.model or any(map(operator.is_not, facts, snapshot.facts)):
+            return False
+        (net,) = snapshot.nets
+        copy_values(model.net, net)
+        for plain in snapshot.plain:
+            plain.keep(net.input_scaling, net.output_scaling)
+        return True
+
+    def _predict(self, snapshot: Any, x: Any, out: Array | None) -> Array:
+        count = x.shape[0] if hasattr(x, "shape") and x.shape else len(x) if hasattr(x, "__len__") else 0
+        self._check_rows("X", count)
+        # Of a frame the names are checked; anything else has none.
+        twin = snapshot.twin if hasattr(x, "columns") else snapshot.nameless
+        result: Array = getattr(twin, self._method)(x)
         if out is None:
             return result
         given = {"X": x} if isinstance(x, np.ndarray) else {}
         written = v.output(out, result.shape, result.dtype, given)
         written[...] = result
         return written
+
+
+def _columns_and_dtype(estimator: Any, method: str, net: nn.Sequential) -> tuple[int | None, np.dtype[Any]]:
+    """Return the number of columns of a method's results, None if they have one axis, and their dtype."""
+    binarizer = estimator.__dict__.get("_label_binarizer")
+    width = net.out_features
+    if binarizer is None:
+        return None if width == 1 else width, net.dtype
+    if method == "predict_proba":
+        return max(2, width), net.dtype
+    several = binarizer.y_type_.startswith("multilabel")
+    return (width, np.dtype(int)) if several else (None, binarizer.classes_.dtype)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastnn._typing import Array
-from fastnn.nn.predictor import Predictor
+import numpy as np
+
+from fastnn.nn.predictor import NetPredictor, Snapshot
+
+if TYPE_CHECKING:
+    from fastnn.engine._plain_calls import PlainNet
+    from fastnn.nn._predictions import Predictions
 
 
-class EnsemblePredictor(Predictor):
+class EnsemblePredictor(NetPredictor):
     """A `Predictor` of the mean of the members of an `Ensemble`."""
 
-    def __init__(self, ensemble: Any, rows: int | None) -> None:
-        super().__init__(ensemble.members, rows, *ensemble._averaged())
-        self._ensemble = type(ensemble)(self._copies, ensemble.output)
+    _article, _source = "an", "ensemble"
 
-    def _predict_rows(self, x: Array, out: Array | None) -> Array:
-        result: Array = self._ensemble.predict_in_general("x", x, out)
-        return result
+    def __init__(self, ensemble: Any, rows: int | None) -> None:
+        self._kind, self._output = type(ensemble), ensemble.output
+        super().__init__(ensemble.members, rows, *ensemble.result_and_link)
+
+    def _snapshot(self, copies: tuple[Predictions, ...], plain: tuple[PlainNet, ...]) -> Snapshot:
+        net, ensemble = copies[0], self._kind(copies, self._output)
+        dtype = np.dtype(np.float64)
+        return Snapshot(copies, plain, ensemble.predict_any_rows, net.in_features, net.out_features, dtype)

@@ -18,7 +18,7 @@ from fastnn._typing import Array
 from fastnn.engine import Scaling, make_plain_calls
 from fastnn.io._ensembles import load_ensemble, save_ensemble
 from fastnn.nn import HeadsLoss, Loss, Sequential
-from fastnn.nn._runners import PLAIN_ROWS
+from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn.losses import as_loss
 from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net, check_seed
@@ -127,8 +127,10 @@ class Ensemble(ReadOnly):
     True
     """
 
-    _internal = frozenset({"predict_in_general"})
-    _plain: PlainCalls | None = None  # made at the first prediction
+    _internal = frozenset({"predict_any_rows", "result_and_link"})
+    # Made at the first prediction.
+    _plain: PlainCalls | None = None
+    _attributes: tuple[dict[str, Any], ...] = ()  # of the members
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
         value: Any = members
@@ -334,21 +336,23 @@ class Ensemble(ReadOnly):
         TypeError, ValueError
             As `Sequential.predict` does.
         """
-        nets = [net.plain_net() for net in self.members]
-        mean = None if self._plain is None else self._plain.now(X, out)
+        plain = self._plain
+        mean = None if plain is None else plain.now(X, out, self._attributes)
         if mean is None:
-            mean = self.predict_in_general("X", X, out)
-            plain = tuple(net for net in nets if net is not None)
-            if self._plain is None and len(plain) == len(nets):
-                self._set_unchecked(_plain=make_plain_calls(plain, PLAIN_ROWS, *self._averaged()))
+            mean = self.predict_any_rows("X", X, out)
+            nets = tuple(net for net in map(Sequential.plain_net, self.members) if net is not None)
+            if plain is None and len(nets) == len(self.members):
+                calls = make_plain_calls(nets, PREDICT_ROWS, *self.result_and_link)
+                self._set_unchecked(_plain=calls, _attributes=tuple(map(vars, self.members)))
         return mean
 
-    def _averaged(self) -> tuple[str, str]:
-        """Return what plain calls make of the members' outputs: the mean, and the link before it."""
+    @property
+    def result_and_link(self) -> tuple[str, str]:
+        """What plain calls make of the members' outputs: the mean, and the function before it."""
         return "mean", "" if self.output == "raw" else self.output
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_plain"}
+        return {name: value for name, value in vars(self).items() if name not in ("_plain", "_attributes")}
 
     def predictor(self, rows: int | None = None) -> Predictor:
         """Return a compiled callable that predicts with the members as they are now: ``p(x, out=None)``.
@@ -384,10 +388,12 @@ class Ensemble(ReadOnly):
         self._refuse_output_scalers()
         return EnsemblePredictor(self, rows)
 
-    def predict_in_general(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:
+    def predict_any_rows(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Do what `predict` does, for any rows; messages call them `name`."""
         x = self.members[0].as_input(name, X)
-        others = {name: x} | {f"the parameters of members[{i}]": net.params.data for i, net in enumerate(self.members)}
+        others = {name: x}
+        if out is not None:
+            others |= {f"the parameters of members[{i}]": net.params.data for i, net in enumerate(self.members)}
         mean = v.output(out, (len(x), self.members[0].out_features), np.dtype(np.float64), others)
         return self._by_rows(x, _mean, mean)
 
