@@ -124,7 +124,7 @@ OBJECTS = [
     (fastnn.Ensemble([NET]), {
         "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "predictor", "save",
     }),
-    (NET.predictor(), {"backend", "rows", "update"}),
+    (NET.predictor(), {"backend", "dtype", "in_features", "out_features", "rows", "update"}),
     (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "to_html", "values"}),
     (nn.CrossEntropyLoss(), {"config"}),
     (nn.SmoothL1Loss(), {"config"}),

@@ -265,6 +265,52 @@ def test_facts(impl):
     assert repr(p) == f"<Predictor of a net: {facts}, {backend}>"
 
 
+class Doubling(nn.Sequential):
+    def predict(self, X, out=None):
+        return super().predict(X) * 2
+
+
+def test_classes_with_their_own_predict(impl):
+    net = Doubling(nn.Dense(2, 1), seed=0)
+    x = np.ones((1, 2), np.float32)
+    expected = nn.Sequential(nn.Dense(2, 1), seed=0).predict(x) * 2
+    ensemble = fastnn.Ensemble([net])
+    for predict in (net.predict, ensemble.predict):
+        for _ in range(3):
+            np.testing.assert_array_equal(predict(x), expected)
+    for each in (net, ensemble):
+        with pytest.raises(TypeError, match="must predict as those of fastnn do, to have a predictor"):
+            each.predictor()
+
+
+class Fives(fastnn.Ensemble):
+    def predict_members(self, X):
+        return super().predict_members(X) * 0 + 5
+
+
+def test_ensembles_with_their_own_predictions(impl):
+    ensemble, x = Fives([nn.Sequential(nn.Dense(2, 1), seed=0)]), np.ones((1, 2), np.float32)
+    for _ in range(3):
+        np.testing.assert_array_equal(ensemble.predict(x), [[5.0]])
+    with pytest.raises(TypeError, match="the class Fives must predict as those of fastnn do"):
+        ensemble.predictor()
+
+
+def test_a_scaler_that_is_set_while_the_first_prediction_converts_its_rows():
+    net = nn.Sequential(nn.Dense(2, 1), seed=0)
+    ensemble, x = fastnn.Ensemble([net]), np.ones((1, 2), np.float32)
+
+    class Predicting:
+        def __array__(self, dtype=None, copy=None):
+            ensemble.predict(x)
+            ensemble.predict(x)
+            return x
+
+    net.predict(Predicting())
+    net.scaler = SCALER
+    np.testing.assert_array_equal(ensemble.predict(x), ensemble.predict(x.tolist()))
+
+
 def test_objects_that_no_method_made():
     for kind in (nn.Predictor, type(net_of("fused").predictor())):
         p = kind.__new__(kind)

@@ -93,7 +93,7 @@ def test_gradients_come_from_the_last_backward(impl):
         np.testing.assert_array_equal(net.gradients()["0.weight"], [[4 * factor], [6 * factor]])
         np.testing.assert_array_equal(net.gradients()["0.bias"], [2 * factor])
         np.testing.assert_array_equal(dx, np.full((2, 2), factor))
-    with pytest.raises(ValueError, match=r"^dz must have shape \(2, 1\), got shape \(1, 1\): this is the out"):
+    with pytest.raises(ValueError, match=r"^dz must have shape \(2, 1\), got shape \(1, 1\): that is the shape"):
         net.backward(np.ones((1, 1)))
     with pytest.raises(TypeError, match="dz"):
         net.backward(np.ones((2, 1), dtype=complex))

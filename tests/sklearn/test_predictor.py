@@ -160,6 +160,7 @@ REFUSED = {
     "infinity": (np.full((1, 4), np.inf), None, "infinity"),
     "columns": (X[:1, :3], None, "3 features"),
     "one axis": (X[0], None, "Expected 2D array"),
+    "no axis": (np.array(1.0), None, "Expected 2D array"),
     "rows": (X[:9], None, r"X must have at most 8 rows.*write predictor\(rows=9\)"),
     "dtype of out": (X[:2], np.empty(2, np.int16), "out must have dtype int64, got dtype int16"),
     "shape of out": (X[:2], np.empty((2, 1), np.int64), "out must be 1-dimensional, of shape"),
@@ -174,6 +175,50 @@ def test_refused(case):
     rows, out, message = REFUSED[case]
     with pytest.raises((TypeError, ValueError), match=message):
         fitted(MLPClassifier, CLASSIFIED["two classes"]).predictor(rows=8)(rows, out)
+
+
+class Fives(MLPRegressor):
+    def predict(self, X):
+        return super().predict(X) * 0 + 5
+
+
+class Certain(MLPClassifier):
+    def _forward_pass_fast(self, X, check_input=True):
+        return np.ones((len(X), 1))
+
+
+def test_classes_with_methods_of_their_own():
+    five = fitted(Fives, NUMBERS[:, 0])
+    sure = fitted(Certain, CLASSIFIED["two classes"])
+    for _ in range(3):
+        for rows in (X[:1], X[:1].tolist()):
+            assert five.predict(rows) == five.predictor()(rows) == [5.0]
+            assert (
+                sure.predict_proba(rows).tolist() == sure.predictor(method="predict_proba")(rows).tolist() == [[0, 1]]
+            )
+
+
+def test_attributes_that_are_set_after_a_prediction():
+    estimator = fitted(MLPClassifier, CLASSIFIED["two classes"])
+    p = estimator.predictor()
+    before = estimator.predict(X[:3])
+    np.testing.assert_array_equal(p(X[:3]), before)
+    estimator.classes_[...] = [10, 20]
+    np.testing.assert_array_equal(p(X[:3]), before)
+    np.testing.assert_array_equal(estimator.predict(X[:3]), 10 * before + 10)
+    p.update()
+    np.testing.assert_array_equal(p(X[:3]), 10 * before + 10)
+    estimator.out_activation_ = "identity"
+    np.testing.assert_array_equal(estimator.predict_proba(X[:3]), estimator.predict_proba(X)[:3])
+    for name, error in (("n_features_in_", AttributeError), ("coefs_", AttributeError), ("coefs_", TypeError)):
+        broken = copy.deepcopy(estimator)
+        broken.predict(X[:3])
+        if error is TypeError:
+            broken.coefs_ = None
+        else:
+            delattr(broken, name)
+        with pytest.raises(error):
+            broken.predict(X[:3])
 
 
 def test_out_may_not_overlap():

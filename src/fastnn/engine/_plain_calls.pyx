@@ -2,8 +2,8 @@
 
 Such a call takes no lock: it keeps the GIL, and no Python code runs between its last check and its end, so no thread,
 no signal handler and no fork comes in between, and each net's executor for it is free whenever a call begins. For every
-other call the methods here return None, and the caller goes the general way: arrays that must be converted or refused, many rows, a net that is being
-trained at this moment, a net with functions of Python, and the NumPy backend.
+other call the methods here return None, and the caller goes the general way: arrays that must be converted or refused,
+many rows, a net that is being trained at this moment, a net with functions of Python, and the NumPy backend.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from fastnn.engine._op_cy cimport feed_rows
 from fastnn.kernels._parallel cimport WORK_PER_THREAD
 from fastnn.kernels._scaling_cy cimport scaling_numbers
 
-from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32, refuse_state
+from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32, refuse, refuse_state
 from fastnn.engine.arena import aligned_zeros
 
 cnp.import_array()
@@ -94,7 +94,7 @@ cdef class PlainNet:
         That of a net whose arrays are read as they are. A snapshot, which nobody trains, has none.
     """
 
-    def __init__(self, InferenceExecutor executor, NetLock lock=None):
+    def __init__(self, InferenceExecutor executor not None, NetLock lock=None):
         self.executor, self.lock = executor, lock
         # Of these ids float32 has rounded some; the general way refuses such rows.
         self._has_large_ids = any([each.size > WHOLE_NUMBERS_OF_FLOAT32 for each in executor.program.ids.values()])
@@ -134,6 +134,15 @@ cdef class PlainNet:
         return 0
 
 
+cdef int check_net(InferenceExecutor executor, InferenceExecutor first, fnn_size most_rows) except -1:
+    """Refuse an executor that is too small, or has other widths than the first."""
+    if executor is None or executor.capacity < most_rows:
+        refuse(ValueError, "nets", f"have executors for {most_rows} rows", "others")
+    if executor.in_features != first.in_features or executor.out_features != first.out_features:
+        refuse(ValueError, "nets", "have equal widths", "others")
+    return 0
+
+
 cdef class PlainCalls:
     """Plain calls of one net or several.
 
@@ -162,13 +171,17 @@ cdef class PlainCalls:
         self._result, self._link, self._classes = RESULTS[result], LINKS[link], classes
         if not nets:
             return
-        executor = (<PlainNet?> nets[0]).executor
-        self._width, self._in_features = executor.out_features, executor.in_features
+        for net in nets:
+            executor = (<PlainNet?> net).executor
+            self._width, self._in_features = executor.out_features, executor.in_features
+            self._work += executor.work_of_row()
+            check_net(executor, (<PlainNet> nets[0]).executor, most_rows)
+        if (len(nets) > 1 and self._result != MEAN) or (self._result == COLUMN and self._width != 1) or (
+                self._result == CLASSES and len(classes) < max(2, self._width)):
+            refuse(ValueError, "result", "suit the nets and the classes", result)
+        executor = (<PlainNet> nets[0]).executor
         self._out_features = 2 if self._result == BOTH_CLASSES else self._width
         self._kind = c"f" if self._result != MEAN and executor.shared.kernels.itemsize == sizeof(float) else c"d"
-        self._work = 0.0
-        for net in nets:
-            self._work += (<PlainNet?> net).executor.work_of_row()
         room = most_rows * self._width if self._result > COLUMN else 0
         outputs, probabilities = aligned_zeros(room, np.float64), aligned_zeros(room, np.float64)
         self._owners = outputs, probabilities

@@ -114,7 +114,7 @@ class TrainingPasses(Predictions):
             to, array = executor.array(program.output_grad, rows), dz
             if not (type(array) is np.ndarray and array.dtype is to.dtype and array.shape == to.shape):
                 array = v.numeric("dz", dz)
-                fix = "this is the output of the last forward(x, training=True)"
+                fix = "that is the shape of what the last forward(x, training=True) returned"
                 v.shape("dz", array, (rows, self.out_features), fix)
             fill(to, array)
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())

@@ -188,8 +188,13 @@ class Predictions(NetValues):
         return make_plain_net(self.inference_program(link), self.dtype, rows, self.params, self.state, lock)
 
     def plain_net(self) -> PlainNet | None:
-        """Return the net of plain calls; None before the first prediction."""
-        return self._runners.plain_net
+        """Return the net of plain calls; None before the first prediction, and for classes with their own `predict`."""
+        return self._runners.plain_net if self.predicts_plainly else None
+
+    @property
+    def predicts_plainly(self) -> bool:
+        """Whether `predict` is that of this class, not of a subclass."""
+        return type(self).predict is Predictions.predict
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""

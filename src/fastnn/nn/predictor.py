@@ -208,6 +208,12 @@ class NetPredictor(Predictor):
         return True
 
 
+def refuse_own_predictions(what: object) -> None:
+    """Refuse a net or an ensemble of a user's class that predicts in its own way, which a copy would not do."""
+    must = "predict as those of fastnn do, to have a predictor"
+    v.refuse(TypeError, f"the class {type(what).__name__}", must, "predictions of its own", "call its method predict")
+
+
 def plain_snapshot(net: Predictions, rows: int, link: Layer | None = None) -> PlainNet:
     """Return a net of plain calls over the arrays of a net that nobody trains, with a layer after its last one."""
     plain = net.make_plain_net(rows, link)

@@ -107,7 +107,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 
     _internal = frozenset(
         {
-            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "plain_net",
+            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "plain_net", "predicts_plainly",
             "predict_any_rows", "make_plain_net", "scaled_outputs", "training_program",
             "with_values",
         }
@@ -321,7 +321,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         Raises
         ------
         TypeError, ValueError
-            If `rows` is no integer of at least 1.
+            If `rows` is no integer of at least 1, or the net is of a class with its own `predict`.
 
         Examples
         --------
@@ -336,8 +336,10 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         >>> p(np.array([[1.0, -1.0]]))
         array([[1.]], dtype=float32)
         """
-        from fastnn.nn.predictor import NetPredictor
+        from fastnn.nn.predictor import NetPredictor, refuse_own_predictions
 
+        if not self.predicts_plainly:
+            refuse_own_predictions(self)
         return NetPredictor((self,), rows)
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:

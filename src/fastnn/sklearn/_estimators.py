@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +60,7 @@ from fastnn.sklearn._parameters import (
     NameOptions,
     fix_of,
 )
-from fastnn.sklearn._predictor import EstimatorPredictor, LiveCalls
+from fastnn.sklearn._predictor import EstimatorPredictor, LiveCalls, facts_of
 from fastnn.sklearn._repeated import repeats
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of, set_scalers
@@ -651,16 +652,14 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _plain_result(self, method: str, X: Any) -> Array | None:
         """Return what a method returns for few rows in a plain array, in compiled code; None for any other X."""
-        attributes = self.__dict__
-        model: Model | None = attributes.get("_model")
+        known = self.__dict__
+        model: Model | None = known.get("_model")
         calls = None if model is None else model.live_calls
-        if (
-            model is None
-            or calls is None
-            or calls.classes is not attributes.get("classes_")
-            or "feature_names_in_" in attributes
-            or not model.owns(attributes["coefs_"], attributes["intercepts_"], attributes.get("other_parameters_", {}))
-        ):
+        if model is None or calls is None or "feature_names_in_" in known or "coefs_" not in known:
+            return None
+        if any(map(operator.is_not, facts_of(self), calls.facts)):
+            return None
+        if not model.owns(known["coefs_"], known.get("intercepts_", ()), known.get("other_parameters_", {})):
             return None
         return calls.now(method, X)
 
@@ -697,7 +696,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if rows > PREDICT_ROWS:
             return
         model = self._current_model()
-        if model.live_calls is None or model.live_calls.classes is not self.__dict__.get("classes_"):
+        if model.live_calls is None or any(map(operator.is_not, facts_of(self), model.live_calls.facts)):
             model.live_calls = LiveCalls(self, model)
 
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Array:

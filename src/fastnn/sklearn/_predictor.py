@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn import _records, nn
 from fastnn import _validation as v
-from fastnn import nn
 from fastnn._typing import Array
 from fastnn.engine._plain_calls import PlainCalls, PlainNet
 from fastnn.nn._runners import PREDICT_ROWS
@@ -27,7 +27,8 @@ _OF_TRAININGS = ("_optimizer", "_best_coefs", "_best_intercepts")
 def _result(estimator: Any, method: str) -> tuple[str, Any] | None:
     """Return what plain calls of a method make of the outputs, and the classes; None if the method has none."""
     binarizer = estimator.__dict__.get("_label_binarizer")
-    if "_category_columns" in estimator.__dict__ or estimator.out_activation_ not in _LINKS:
+    own = _records.is_own(type(estimator))  # a user's subclass may have methods of its own
+    if not own or "_category_columns" in estimator.__dict__ or estimator.out_activation_ not in _LINKS:
         return None
     single = len(estimator.intercepts_[-1]) == 1
     if binarizer is None:
@@ -36,6 +37,12 @@ def _result(estimator: Any, method: str) -> tuple[str, Any] | None:
         return "both classes" if single else "", None
     exclusive = binarizer.y_type_ == "multiclass" or (binarizer.y_type_ == "binary" and len(binarizer.classes_) == 2)
     return ("classes", binarizer.classes_) if exclusive else None
+
+
+def facts_of(estimator: Any) -> tuple[Any, ...]:
+    """Return what of an estimator, besides the values of its net, decides on its predictions."""
+    known = estimator.__dict__
+    return tuple(known.get(name) for name in ("_label_binarizer", "classes_", "out_activation_", "n_features_in_"))
 
 
 class LiveCalls:
@@ -51,7 +58,7 @@ class LiveCalls:
 
     def __init__(self, estimator: Any, model: Model) -> None:
         net = model.net
-        self.attributes, self.classes = (vars(net),), estimator.__dict__.get("classes_")
+        self.attributes, self.facts = (vars(net),), facts_of(estimator)
         self._calls: dict[str, PlainCalls] = {}
         results = {method: _result(estimator, method) for method in estimator.predictor_methods}
         if not any(results.values()):
@@ -91,11 +98,6 @@ class EstimatorSnapshot(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def _facts(estimator: Any) -> tuple[Any, ...]:
-    known = estimator.__dict__
-    return tuple(known.get(name) for name in ("_label_binarizer", "classes_", "out_activation_", "n_features_in_"))
-
-
 class EstimatorPredictor(Predictor):
     """A `Predictor` of an estimator: ``p(x, out=None)`` is what its method returns."""
 
@@ -107,10 +109,12 @@ class EstimatorPredictor(Predictor):
 
     def _new_calls(self) -> PlainCalls:
         estimator = self._existing(self._reference)
-        model, facts = estimator._current_model(), _facts(estimator)
+        model, facts = estimator._current_model(), facts_of(estimator)
         twin = copy.copy(estimator)
         for name in _OF_TRAININGS:
             twin.__dict__.pop(name, None)
+        if "classes_" in twin.__dict__:  # later changes of them must not reach the copy
+            twin.classes_, twin._label_binarizer = copy.deepcopy((twin.classes_, twin._label_binarizer))
         nameless = object.__new__(type(twin))
         nameless.__dict__ = {name: value for name, value in vars(twin).items() if name != "feature_names_in_"}
         net: nn.Sequential = twin._current_model().net
@@ -127,8 +131,10 @@ class EstimatorPredictor(Predictor):
 
     def _refill(self, snapshot: EstimatorSnapshot) -> bool:
         estimator = self._existing(self._reference)
-        model, facts = estimator._current_model(), _facts(estimator)
+        model, facts = estimator._current_model(), facts_of(estimator)
         if model is not snapshot.model or any(map(operator.is_not, facts, snapshot.facts)):
+            return False
+        if not np.array_equal(getattr(estimator, "classes_", 0), getattr(snapshot.twin, "classes_", 0)):
             return False
         (net,) = snapshot.nets
         copy_values(model.net, net)
@@ -137,8 +143,8 @@ class EstimatorPredictor(Predictor):
         return True
 
     def _predict(self, snapshot: Any, x: Any, out: Array | None) -> Array:
-        count = x.shape[0] if hasattr(x, "shape") and x.shape else len(x) if hasattr(x, "__len__") else 0
-        self._check_rows("X", count)
+        shape = getattr(x, "shape", None) or (len(x) if isinstance(x, list | tuple) else 0,)
+        self._check_rows("X", shape[0])
         # Of a frame the names are checked; anything else has none.
         twin = snapshot.twin if hasattr(x, "columns") else snapshot.nameless
         result: Array = getattr(twin, self._method)(x)

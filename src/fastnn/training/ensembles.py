@@ -127,7 +127,7 @@ class Ensemble(ReadOnly):
     True
     """
 
-    _internal = frozenset({"predict_any_rows", "result_and_link"})
+    _internal = frozenset({"predict_any_rows", "predicts_plainly", "result_and_link"})
     # Made at the first prediction.
     _plain: PlainCalls | None = None
     _attributes: tuple[dict[str, Any], ...] = ()  # of the members
@@ -341,7 +341,7 @@ class Ensemble(ReadOnly):
         if mean is None:
             mean = self.predict_any_rows("X", X, out)
             nets = tuple(net for net in map(Sequential.plain_net, self.members) if net is not None)
-            if plain is None and len(nets) == len(self.members):
+            if plain is None and len(nets) == len(self.members) and self.predicts_plainly:
                 calls = make_plain_calls(nets, PREDICT_ROWS, *self.result_and_link)
                 self._set_unchecked(_plain=calls, _attributes=tuple(map(vars, self.members)))
         return mean
@@ -350,6 +350,12 @@ class Ensemble(ReadOnly):
     def result_and_link(self) -> tuple[str, str]:
         """What plain calls make of the members' outputs: the mean, and the function before it."""
         return "mean", "" if self.output == "raw" else self.output
+
+    @property
+    def predicts_plainly(self) -> bool:
+        """Whether the predictions of ensemble and members are those of fastnn, not of a user's subclass."""
+        own = type(self).predict is Ensemble.predict and type(self).predict_members is Ensemble.predict_members
+        return own and all(net.predicts_plainly for net in self.members)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_plain", "_attributes")}
@@ -371,7 +377,8 @@ class Ensemble(ReadOnly):
         Raises
         ------
         TypeError, ValueError
-            If `rows` is no integer of at least 1, or a member has an output scaler and `output` is not "raw".
+            If `rows` is no integer of at least 1, a member has an output scaler and `output` is not "raw",
+            or the ensemble or a member is of a class with its own predictions.
 
         Examples
         --------
@@ -383,8 +390,11 @@ class Ensemble(ReadOnly):
         >>> p(np.array([[2.0, 4.0]]))
         array([[3.]])
         """
+        from fastnn.nn.predictor import refuse_own_predictions
         from fastnn.training._ensemble_predictor import EnsemblePredictor
 
+        if not self.predicts_plainly:
+            refuse_own_predictions(self)
         self._refuse_output_scalers()
         return EnsemblePredictor(self, rows)
 
