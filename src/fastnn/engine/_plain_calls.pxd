@@ -37,12 +37,12 @@ cdef class PlainCalls:
     cdef double *_probabilities
     cdef tuple _owners              # of that room
     cdef double _work               # of a row, in multiply-adds
-    cdef object _plain(self, x, out)
-    cdef bint _are_ready(self) noexcept
+    cdef object _plain(self, x, out, tuple attributes=*)
+    cdef bint _are_ready(self, tuple attributes) noexcept
     cdef bint _has_right_shape(self, const plain_array *out, fnn_size rows) noexcept
     cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept
     cdef int _mean(self, const plain_array *x, array, double *mean) except -1
-    cdef object _most_probable(self, const plain_array *x, array, out)
+    cdef object _most_probable(self, const plain_array *x, array, out, tuple attributes)
     cdef bint _takes_classes(self, out, const plain_array *x)
 
 cdef class BasePredictor:

@@ -199,9 +199,9 @@ cdef class PlainCalls:
         for i in range(len(attributes)):
             held = attributes[i]
             (<PlainNet> self._nets[i]).follow(held["_scaling"], held["_output_scaling"])
-        return self._plain(x, out)
+        return self._plain(x, out, attributes)
 
-    cdef object _plain(self, x, out):
+    cdef object _plain(self, x, out, tuple attributes=None):
         """Return the result of a plain call, else None."""
         cdef plain_array given, to
         cdef fnn_size rows
@@ -211,7 +211,7 @@ cdef class PlainCalls:
         if self._needs_finite and not (given.contiguous and given.kind != c"B" and isfinite(sum_of_squares(&given))):
             return None
         if self._result == CLASSES:
-            return self._most_probable(&given, x, out)
+            return self._most_probable(&given, x, out, attributes)
         rows = given.shape[0]
         if out is None:
             out = new_rows(rows, self._out_features, self._kind, 1 if self._result == COLUMN else 2)
@@ -220,7 +220,7 @@ cdef class PlainCalls:
                   and given.contiguous and apart(&to, &given) and self._is_apart_from_parameters(&to)):
             return None
         # From here on nothing allocates an object that the garbage collector tracks: a collection can run Python code.
-        if not self._are_ready():
+        if not self._are_ready(attributes):
             return None
         if self._result == AS_THEY_ARE or self._result == COLUMN:
             (<PlainNet> self._nets[0]).run(&given, to.data, x)
@@ -231,11 +231,19 @@ cdef class PlainCalls:
             both_classes(self._outputs, to.data, rows, to.itemsize)
         return out
 
-    cdef bint _are_ready(self) noexcept:
-        """Whether all nets can be read now: nobody changes one at this moment, and none calls Python functions."""
+    cdef bint _are_ready(self, tuple attributes) noexcept:
+        """Whether all nets can be read now: nobody changes one at this moment, and none calls Python functions.
+
+        With `attributes`, also whether the nets still have the scalers that were followed.
+        """
         cdef PlainNet net
-        for each in self._nets:
-            net = <PlainNet> each
+        cdef dict held
+        for i in range(len(self._nets)):
+            net = <PlainNet> self._nets[i]
+            if attributes is not None:
+                held = <dict> attributes[i]
+                if net.scaling is not held.get("_scaling") or net.output_scaling is not held.get("_output_scaling"):
+                    return False
             if not net.is_usable or (self._link != NO_LINK and net.z_scaling.given):
                 return False
             if net.lock is not None and not net.lock.is_at_rest():
@@ -279,14 +287,14 @@ cdef class PlainCalls:
             mean[i] /= len(self._nets)
         return 0
 
-    cdef object _most_probable(self, const plain_array *x, array, out):
+    cdef object _most_probable(self, const plain_array *x, array, out, tuple attributes):
         """Return the most probable class of each row; None if it cannot be written to `out` directly."""
         cdef fnn_size rows = x.shape[0], i, itemsize
         cdef PlainNet net = self._nets[0]
         cdef cnp.npy_intp shape = rows
         indices = cnp.PyArray_EMPTY(1, &shape, cnp.NPY_INT64, 0)
         cdef int64_t *codes = <int64_t *> pointer(indices)
-        if not (out is None or self._takes_classes(out, x)) or not self._are_ready():
+        if not (out is None or self._takes_classes(out, x)) or not self._are_ready(attributes):
             return None
         net.run(x, self._outputs, array)
         itemsize = net.executor.shared.kernels.itemsize
