@@ -31,6 +31,15 @@ def implementation(name):
         _native.set_isa(before)
 
 
+def pytest_collection_modifyitems(items):
+    """Leave the levels below the best one to `make test-all`, except for the kernels, which alone differ by level."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        level = parameters.get("impl", parameters.get("native"))
+        if level in LEVELS[:-1] and "/tests/kernels/" not in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=("reference", *LEVELS))
 def impl(request):
     """Run the test on the reference backend, and on the native one at every ISA level of this machine."""
