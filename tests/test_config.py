@@ -35,7 +35,7 @@ def restore():
     before = [setting._default for setting in settings]
     yield
     for setting, default in zip(settings, before, strict=True):
-        setting._default = default
+        setting.set_default(default)
 
 
 def test_backend_default():
