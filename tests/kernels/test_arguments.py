@@ -6,7 +6,7 @@ from specs import SPECS, same_bits
 
 import fastnn
 from fastnn import _validation, kernels
-from fastnn.kernels._call import Call, same_objects
+from fastnn.kernels._arguments import Arguments, same_objects
 
 # ---- what a pattern accepts ----
 
@@ -106,21 +106,21 @@ REFUSED = [
 @pytest.mark.parametrize(("pattern", "given"), ACCEPTED)
 def test_accepted(pattern, given):
     with fastnn.backend("native"), fastnn.num_threads(3):
-        module, threads, ready, _ = Call("joins", pattern)(*given)
+        module, threads, ready, _ = Arguments("joins", pattern)(*given)
     assert (module.__name__, threads, ready) == ("fastnn.kernels._joins_cy", 3, True)
     with fastnn.backend("reference"):
-        module, _, ready, results = Call("joins", pattern)(*given)
+        module, _, ready, results = Arguments("joins", pattern)(*given)
     assert (module.__name__, ready, results) == ("fastnn.kernels._joins_ref", False, None)
 
 
 @pytest.mark.parametrize(("pattern", "given"), REFUSED)
 def test_refused(pattern, given):
     with fastnn.backend("native"):
-        assert Call("joins", pattern)(*given)[2:] == (False, None)
+        assert Arguments("joins", pattern)(*given)[2:] == (False, None)
 
 
 def test_least_sizes():
-    call = Call("joins", "x[B I]", B=2)
+    call = Arguments("joins", "x[B I]", B=2)
     with fastnn.backend("native"):
         assert [call(like(shape=(rows, 1)))[2] for rows in (1, 2)] == [False, True]
 
@@ -128,10 +128,10 @@ def test_least_sizes():
 def test_results():
     x, w, out = like(np.float64, (2, 3)), like(np.float64, (3, 5)), like(np.float64, (2, 5))
     with fastnn.backend("native"):
-        assert Call("dense", DENSE)(x, w, None, out)[3] is out
-        made = Call("dense", DENSE)(x, w, None, None)[3]
-        same, mean, var = Call("dense", DENSE + " mean+[O] var+[B O]")(x, w, None, out)[3]
-        assert Call("dense", "x[B I]")(x)[2:] == (True, None)
+        assert Arguments("dense", DENSE)(x, w, None, out)[3] is out
+        made = Arguments("dense", DENSE)(x, w, None, None)[3]
+        same, mean, var = Arguments("dense", DENSE + " mean+[O] var+[B O]")(x, w, None, out)[3]
+        assert Arguments("dense", "x[B I]")(x)[2:] == (True, None)
     assert same is out
     assert [(a.dtype, a.shape) for a in (made, mean, var)] == [(x.dtype, s) for s in ((2, 5), (5,), (2, 5))]
 
