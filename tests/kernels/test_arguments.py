@@ -1,5 +1,8 @@
 """The checks in compiled code: they pass the usual call of every kernel, and change no error and no bit of others."""
 
+import itertools
+import sys
+
 import numpy as np
 import pytest
 from specs import SPECS, same_bits
@@ -50,6 +53,9 @@ ACCEPTED = [
     ("x[B I] n#S ids[B]<S out![S I]", (like(), 3, np.array([0, 2, 1, 0]), None)),
     ("x[B] limit[B]>0", (like(shape=(2,)), np.array([1.0, np.inf], np.float32))),
     ("x[B] share[B]:float64", (like(shape=(2,)), np.array([-1.0, np.nan]))),
+    ("x[B I] out+[B I]", (like(shape=(2**40, 0)),)),
+    ("x[B I] out+[I 1024*I]", (like(shape=(2**40, 0)),)),
+    ("x?[B] y[B] out![B]", (None, like(shape=(2,)), None)),
 ]
 REFUSED = [
     (JOIN, (like(), like(), READ_ONLY)),
@@ -100,6 +106,17 @@ REFUSED = [
     ("x[B] limit[B]>0", (like(np.float64, (2,)), np.array([1.0, 0.0]))),
     ("x[B] share[B]:float64", (like(shape=(2,)), like(shape=(2,)))),
     ("x[I] out![I K] y[B I*K]", (like(shape=(2,)), None, like(shape=(3, 8)))),
+    ("x?[*] out![*]", (None, None)),
+    ("n#S out![S]", (3, None)),
+    ("x[B] y?[K] out![B]", (like(shape=(2,)), None, None)),
+    ("x[B I] y[I O] z[B O]", (like(shape=(2**40, 0)), like(shape=(0, 2**40)), like(shape=(0, 2**40)))),
+    ("x[B I] out![B B]", (like(shape=(2**40, 0)), None)),
+    ("x[B I] out+[B*B*B]", (like(shape=(2**40 - 1, 0)),)),
+    ("x[B I] out+[B B B]", (like(shape=(2**22, 0)),)),
+    ("x[B I] out+[1024*B]", (like(shape=(2**40, 0)),)),
+    ("x[B I] y[4*B]", (like(shape=(2**40, 0)), like(shape=(0,)))),
+    ("x[B I] out+[B]", (like(shape=(2**41, 0)),)),
+    ("x[B I] out+[B I]", (like(shape=(2**41, 0)),)),
 ]
 
 
@@ -120,9 +137,93 @@ def test_refused(pattern, given):
 
 
 def test_least_sizes():
-    call = Arguments("joins", "x[B I]", B=2)
+    arguments = Arguments("joins", "x[B I]", B=2)
     with fastnn.backend("native"):
-        assert [call(like(shape=(rows, 1)))[2] for rows in (1, 2)] == [False, True]
+        assert [arguments(like(shape=(rows, 1)))[2] for rows in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("x[B I] w[I O", "w"),
+        ("x[B I w[I O]", r"w\[I"),
+        ("x B", "x"),
+        ("x[B] B]", r"B\]"),
+        ("x", "x"),
+        ("[B]", r"\[B\]"),
+        ("x[B]!", r"x\[B\]!"),
+        ("x?![B]", r"x\?!\[B\]"),
+        ("x&+[B]", r"x&\+\[B\]"),
+        ("x%[B]", r"x%\[B\]"),
+        ("x[B]>1", r"x\[B\]>1"),
+        ("x[B]:int64", r"x\[B\]:int64"),
+        ("x[B]<2", r"x\[B\]<2"),
+        ("x[B]<B>0", r"x\[B\]<B>0"),
+        ("x[B] y&[B]=", r"y&\[B\]="),
+        ("x[B] y[B]|x", r"y\[B\]\|x"),
+        ("n?#S", r"n\?#S"),
+        ("n#2", "n#2"),
+        ("n#S[B]", r"n#S\[B\]"),
+        ("x[B],y[B]", r"x\[B\],y\[B\]"),
+        ("x[b]", "b"),
+        ("x[B,I]", "B,I"),
+        ("x[2]", "2"),
+        ("x[B B*2]", r"B\*2"),
+        ("x[B] y[2*3*B]", r"2\*3\*B"),
+        ("x[B] y[B*]", r"B\*"),
+        ("x[B] y[0*B]", r"0\*B"),
+        ("x[B] y[9999999999*B]", r"9999999999\*B"),
+        ("x[B] y[B|2]", r"B\|2"),
+        ("x[* B]", r"\*"),
+        ("x[2*B] y[B]", r"2\*B"),
+        ("x[B] y[B*I]", r"B\*I"),
+        ("x[B] y+[I]", "I"),
+        ("x[B] y+[I] z[B]", r"z\[B\]"),
+        ("x[B] y[B]<K", "K"),
+        ("x[B] y&?&[B]", r"y&\?&\[B\]"),
+        ("x[B] x[B]", r"x\[B\]"),
+        ("x[B] y[B]=x", r"y\[B\]=x"),
+        ("x[B] y&[B]=z", r"y&\[B\]=z"),
+        ("x&[B]>0", r"x&\[B\]>0"),
+        ("x[B] y![B]<B", r"y!\[B\]<B"),
+        ("x[A B C D]", r"x\[A B C D\]"),
+        ("x[A] y[B] z[A*B*A*B]", r"A\*B\*A\*B"),
+        (" ".join(f"x{size}[{size}]" for size in "ABCDEFG"), "G"),
+        (" ".join(f"x{i}[B]" for i in range(13)), r"x12\[B\]"),
+        ("x[B] " + " ".join(f"x{i}+[B]" for i in range(12)), r"x11\+\[B\]"),
+    ],
+)
+def test_malformed_patterns(pattern, part):
+    with pytest.raises(ValueError, match=f"^pattern must .*, got {part}$"):
+        Arguments("joins", pattern)
+
+
+def test_malformed_least_sizes():
+    for wrong in (-1, 2**40 + 1, 1.0, True, None):
+        with pytest.raises(ValueError, match=r"^B must be an integer from 0 to 1099511627776, got "):
+            Arguments("joins", "x[B I]", B=wrong)
+    with pytest.raises(TypeError, match=r"^K must be a size of the pattern, got x\[B I\]$"):
+        Arguments("joins", "x[B I]", B=1, K=1)
+
+
+def test_the_largest_patterns():
+    array, pattern = like(shape=(1, 1, 1)), "x[A B C] y[A*B*C 2*A*B|1 D] z[E F A]"
+    arguments = Arguments("joins", pattern + "".join(f" x{i}[A]" for i in range(8)) + " out+[A*B*C D E]")
+    assert arguments.names == ("x", "y", "z", *(f"x{i}" for i in range(8)))
+    with fastnn.backend("native"):
+        _, _, ready, result = arguments(array, array, array, *[array.reshape(1)] * 8)
+    assert ready
+    assert result.shape == (1, 1, 1)
+
+
+def test_many_numbers_are_left_to_numpy():
+    """It looks at them without the GIL."""
+    for pattern, kind in (("x[B]<K n#K", np.int64), ("x[B]>=0 n#K", float), ("x[B]>0 n#K", float)):
+        with fastnn.backend("native"):
+            ready = [Arguments("joins", pattern)(np.ones(n, kind), 2)[2] for n in (2**15, 2**15 + 1)]
+        assert ready == [True, False], pattern
+    with fastnn.backend("native"):
+        assert Arguments("joins", "x[B] share[B]:float64")(np.ones(2**16), np.ones(2**16))[2]
 
 
 def test_results():
@@ -298,3 +399,45 @@ def test_shared_memory(spec):
             else:
                 for got, expected in zip(found[0], usual, strict=True):
                     same_bits(got, expected, f"{name} {shift}")
+
+
+@pytest.fixture
+def little_memory():
+    """Make arrays of 2**40 numbers a MemoryError, where the system would give pages as they are written."""
+    resource = pytest.importorskip("resource")
+    if sys.platform != "linux":
+        pytest.skip("no limit of the address space")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**41, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_large_sizes_beside_0(spec):
+    """Arrays without numbers, of axes of up to 2**62: the errors and shapes of the NumPy backend."""
+    arguments = arguments_of(spec)
+    inputs = spec.inputs(arguments)
+    sizes = sorted({size for array in inputs.values() for size in array.shape})
+    calls = 0
+    for lengths in itertools.product((0, 2**40 - 1, 2**40, 2**41, 2**62), repeat=len(sizes)):
+        shapes = {k: tuple(lengths[sizes.index(size)] for size in array.shape) for k, array in inputs.items()}
+        if not all(0 in shape for shape in shapes.values()):
+            continue
+        try:
+            arrays = {name: np.empty(shape, inputs[name].dtype) for name, shape in shapes.items()}
+        except ValueError:  # too large for NumPy
+            continue
+        for given in (arrays, arrays | {spec.out: None} if spec.out else arrays):
+            found = []
+            for backend in ("native", "reference"):
+                try:
+                    value = outcome(spec, arguments | given, backend)
+                    found.append(value if is_error(value) else [np.shape(each) for each in value])
+                except MemoryError:
+                    found.append(MemoryError)
+            if "array is too big" not in str(found[1]):  # a temporary of the NumPy twin
+                assert found[0] == found[1], shapes
+                calls += 1
+    assert calls

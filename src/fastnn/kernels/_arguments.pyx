@@ -318,7 +318,7 @@ cdef int fill_axis(axis *a, str text, list sizes, set told, bint is_given) excep
     return 0
 
 
-# Of losses' settings. In Python it would be a noticeable part of each call of a loss, so it is here and not in losses.py.
+# For losses.py. It is here as it would take longer in Python, in every call of a loss.
 def same_objects(dict a, dict b):
     """Return whether two dictionaries have the same keys, and as their values the same objects."""
     if len(a) != len(b):

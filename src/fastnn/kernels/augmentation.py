@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._arguments import Arguments
+from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._dispatch import backend_module
 from fastnn.kernels._images import fill_value, flip_settings, image_layout, largest, most_pixels
 from fastnn.kernels.dropout import stream_key

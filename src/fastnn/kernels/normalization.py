@@ -41,7 +41,9 @@ _LAYER_NORM_BACKWARD: Arguments[_Arrays] = Arguments(
     "normalization", "dy[B I] x[B I] gamma[I] mean[B] inv_std[B] out![B I]=dy dgamma+[I] dbeta+[I]"
 )
 _RMS_NORM: Arguments[_Arrays] = Arguments("normalization", "x[B I] gamma[I] out![B I] inv_rms+[B]")
-_RMS_NORM_BACKWARD: Arguments[_Arrays] = Arguments("normalization", "dy[B I] x[B I] gamma[I] inv_rms[B] out![B I]=dy dgamma+[I]")
+_RMS_NORM_BACKWARD: Arguments[_Arrays] = Arguments(
+    "normalization", "dy[B I] x[B I] gamma[I] inv_rms[B] out![B I]=dy dgamma+[I]"
+)
 
 
 class BatchNormResult(NamedTuple):
