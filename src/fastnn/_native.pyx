@@ -57,9 +57,9 @@ cdef int reserve_scratch() except -1:
 
 # ---- arrays ----
 
-# An array's memory is read from its struct. The buffer protocol took 0.15 us for each array of a call, about as long as
-# a small kernel, and typed memoryviews more (docs/decisions, 9 and 28). The caller holds a reference to the array, and
-# an array's memory does not move. What does not need the table is in _arrays.pxd.
+# An array's memory is read from its struct: the buffer protocol takes longer, and typed memoryviews more
+# (docs/decisions, 9 and 28). The caller holds a reference to the array, and an array's memory does not move. What does
+# not need the table is in _arrays.pxd.
 
 cdef bint is_plain(array, plain_array *a) noexcept:
     """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, and can be read; fill its struct."""

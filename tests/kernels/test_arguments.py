@@ -9,6 +9,8 @@ from specs import SPECS, same_bits
 
 import fastnn
 from fastnn import _validation, kernels
+from fastnn._updates import UPDATES
+from fastnn.kernels import losses, optimizers
 from fastnn.kernels._arguments import Arguments, same_objects
 
 # ---- what a pattern accepts ----
@@ -287,6 +289,24 @@ def test_usual_calls_need_no_checks(spec, dtype, monkeypatch):
         assert used
     else:
         assert not used
+
+
+def test_updates_of_every_number_of_slots():
+    for name, row in UPDATES.items():
+        names = optimizers._UPDATES[len(row.slots)].names
+        assert names == ("w", "g", *(f"slot{i}" for i in range(len(row.slots)))), name
+
+
+def test_strict_losses_have_the_checks_alone(monkeypatch):
+    """These look at more than the compiled ones."""
+    monkeypatch.setattr(losses, "_LOSSES", {})
+    z, target, given = np.zeros((2, 3)), np.array([0, 2]), {"weight": None, "label_smoothing": 0.0}
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            loss = losses.run_loss("cross_entropy", z, target, strict=True, **given)
+            assert loss == pytest.approx(np.log(3))
+            with pytest.raises(KeyError):
+                losses.run_loss("cross_entropy", z, target, **given)
 
 
 class Own(np.ndarray):
