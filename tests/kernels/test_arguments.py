@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -218,14 +219,53 @@ def test_the_largest_patterns():
     assert result.shape == (1, 1, 1)
 
 
-def test_many_numbers_are_left_to_numpy():
-    """It looks at them without the GIL."""
-    for pattern, kind in (("x[B]<K n#K", np.int64), ("x[B]>=0 n#K", float), ("x[B]>0 n#K", float)):
+@pytest.mark.parametrize(
+    ("pattern", "right", "wrong"), [("x[B]<K n#K", 1, 2), ("x[B]>=0 n#K", 1.0, -1.0), ("x[B]>0 n#K", 1.0, 0.0)]
+)
+def test_every_number_is_looked_at(pattern, right, wrong):
+    for size in (1, 2**15, 2**15 + 1):
+        array = np.full(size, right)
         with fastnn.backend("native"):
-            ready = [Arguments("joins", pattern)(np.ones(n, kind), 2)[2] for n in (2**15, 2**15 + 1)]
-        assert ready == [True, False], pattern
-    with fastnn.backend("native"):
-        assert Arguments("joins", "x[B] share[B]:float64")(np.ones(2**16), np.ones(2**16))[2]
+            assert Arguments("joins", pattern)(array, 2)[2]
+            for place in {0, size // 2, size - 1}:
+                array[place] = wrong
+                assert not Arguments("joins", pattern)(array, 2)[2]
+                array[place] = right
+
+
+@pytest.mark.parametrize("pattern", ["x[B]<K n#K", "x[B]>=0 n#K"])
+@pytest.mark.parametrize("view", [False, True])
+def test_large_arrays_do_not_hold_the_gil(pattern, view):
+    """Another thread runs meanwhile, and NumPy refuses to let it resize the array."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)() is False:
+        pytest.skip("there is no GIL")
+    arguments, interval, refused = Arguments("joins", pattern), sys.getswitchinterval(), []
+    sys.setswitchinterval(10)  # so that the other thread waits until the check releases the GIL
+    try:
+        for _ in range(20):
+            array = np.zeros(2**25, np.int64 if "<" in pattern else np.float64)
+            start = threading.Lock()
+            start.acquire()
+            thread = threading.Thread(target=resize, args=(start, array, refused))
+            thread.start()
+            given = array[1:] if view else array
+            with fastnn.backend("native"):
+                start.release()
+                assert arguments(given, 1)[2]
+            thread.join()
+            if refused:
+                break
+    finally:
+        sys.setswitchinterval(interval)
+    assert refused
+
+
+def resize(start, array, refused):
+    with start:
+        try:
+            array.resize(1, refcheck=False)
+        except ValueError as error:
+            refused.append(error)
 
 
 def test_results():

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 
-from fastnn._arrays cimport apart, fill_plain, plain_array
+from fastnn._arrays cimport apart, fill_plain, guard_of, plain_array
 from fastnn._context cimport current_settings
 from fastnn._fastnn cimport fnn_size
 
@@ -25,7 +25,8 @@ cdef enum:
     MAX_FACTORS = 3
     MAX_SIZES = 6
     MAX_DIGITS = 9          # of a number in a product
-    MOST_LOOKED_AT = 1 << 15    # numbers that are looked at while the GIL is held
+    MOST_DIMENSIONS = 64    # of an ndarray
+    MOST_HELD = 1 << 15     # numbers that are looked at while the GIL is held
     UNKNOWN = -1            # a size that no array before has told
     ANY = -1                # axes of an array whose shape is that of the others
 
@@ -57,11 +58,12 @@ cdef struct argument:
 
 
 cdef struct found:
-    # What the arguments of a call are.
+    # What the arguments of a call are. The arrays' shapes and strides are valid while the GIL is held.
     plain_array arrays[MAX_ARGUMENTS]
     fnn_size sizes[MAX_SIZES]
-    const plain_array *first        # whose type all have
-    const plain_array *any_shape    # whose shape all others of any shape have
+    char kind               # the type of all, 0 before the first
+    int any_ndim            # the shape of all arrays of any shape; UNKNOWN before the first
+    cnp.npy_intp any_shape[MOST_DIMENSIONS]
 
 
 # A name with a pattern's marks. Brackets may have spaces within, other parts of an argument have none.
@@ -76,7 +78,7 @@ cdef class Arguments:
     Called with the arguments it returns the family's module for the current backend, the number of threads, whether the
     arguments need no further checks, and the results: the arrays that the kernel is to write. They are a tuple if there
     are several and None if there are none, or if `_validation` has to check the arguments. It always has to for the
-    NumPy backend, and where an array has many numbers to be looked at, which NumPy does without the GIL.
+    NumPy backend.
 
     Parameters
     ----------
@@ -121,6 +123,8 @@ cdef class Arguments:
     ``>=0``       weights: float64, not negative, with a finite sum               ``sample_weight?[B]>=0``
     ``:float64``  float64, whatever the others are                                ``share[B]:float64``
     ============  ==============================================================  =========================
+
+    ``&`` and ``!`` differ in what is returned, and so in what None is: nothing, or an array to make.
 
     The first array that has a letter as an axis tells the size, and so does ``#``. If no array has told a size, as all
     that could are None, the call needs the other checks.
@@ -190,7 +194,7 @@ cdef class Arguments:
         cdef argument *a
         if len(given) != self._n_given:
             return False
-        f.first = f.any_shape = NULL
+        f.kind, f.any_ndim = 0, UNKNOWN
         for i in range(self._n_sizes):
             f.sizes[i] = UNKNOWN
         for i in range(self._n_given):
@@ -209,7 +213,7 @@ cdef class Arguments:
                 return False
         for i in range(self._n_given):
             a = &self._arguments[i]
-            if a.is_looked_at and not has_numbers(a, &f.arrays[i], f):
+            if a.is_looked_at and not has_numbers(given[i], a, &f.arrays[i], f.sizes[a.size]):
                 return False
             if a.written and not self._is_apart(i, f):
                 return False
@@ -367,17 +371,20 @@ cdef bint has_shape(const argument *a, const plain_array *array, found *f) noexc
     cdef const axis *each
     cdef int i
     if a.kind == c"r":
-        if f.first is NULL:
-            f.first = array
-        if array.kind != f.first.kind:
+        if f.kind == 0:
+            f.kind = array.kind
+        if array.kind != f.kind:
             return False
     if a.n_axes == ANY:
-        if f.any_shape is NULL:
-            f.any_shape = array
-        if array.ndim != f.any_shape.ndim:
+        if f.any_ndim == UNKNOWN:
+            f.any_ndim = array.ndim
+            for i in range(array.ndim):
+                f.any_shape[i] = array.shape[i]
+            return True
+        if array.ndim != f.any_ndim:
             return False
         for i in range(array.ndim):
-            if array.shape[i] != f.any_shape.shape[i]:
+            if array.shape[i] != f.any_shape[i]:
                 return False
         return True
     if array.ndim != a.n_axes:
@@ -391,16 +398,23 @@ cdef bint has_shape(const argument *a, const plain_array *array, found *f) noexc
     return True
 
 
-cdef bint has_numbers(const argument *a, const plain_array *array, const found *f) noexcept:
-    """Whether the numbers of an array are those that the argument asks for, and few enough to be looked at here."""
-    if array.size > MOST_LOOKED_AT:
-        return False
+cdef bint has_numbers(value, const argument *a, const plain_array *array, fnn_size high) noexcept:
+    """Whether the numbers of an array are those that the argument asks for."""
+    if array.size <= MOST_HELD:
+        return are_right(a, array, high)
+    _guard = guard_of(value)
+    with nogil:
+        right = are_right(a, array, high)
+    return right
+
+
+cdef bint are_right(const argument *a, const plain_array *array, fnn_size high) noexcept nogil:
     if a.kind == c"q":
-        return are_below(array, f.sizes[a.size])
+        return are_below(array, high)
     return are_weights(array) if a.are_weights else are_positive(array)
 
 
-cdef bint are_below(const plain_array *array, fnn_size high) noexcept:
+cdef bint are_below(const plain_array *array, fnn_size high) noexcept nogil:
     """Whether all integers are from 0 to high - 1; as unsigned, those below 0 are large."""
     cdef const int64_t *numbers = <const int64_t *> array.data
     cdef bint all_below = True
@@ -410,7 +424,7 @@ cdef bint are_below(const plain_array *array, fnn_size high) noexcept:
     return all_below
 
 
-cdef bint are_weights(const plain_array *array) noexcept:
+cdef bint are_weights(const plain_array *array) noexcept nogil:
     """Whether no number is below 0 and the sum is finite: so is each of them then."""
     cdef const double *numbers = <const double *> array.data
     cdef bint none_below = True
@@ -422,7 +436,7 @@ cdef bint are_weights(const plain_array *array) noexcept:
     return none_below and isfinite(total)
 
 
-cdef bint are_positive(const plain_array *array) noexcept:
+cdef bint are_positive(const plain_array *array) noexcept nogil:
     """Whether all floats are above 0."""
     cdef const float *narrow = <const float *> array.data
     cdef const double *wide = <const double *> array.data
@@ -438,7 +452,7 @@ cdef bint can_be_made(const argument *a, const found *f) noexcept:
     cdef double size = 1.0
     cdef fnn_size length
     cdef int i
-    if f.first is NULL or (a.n_axes == ANY and f.any_shape is NULL):
+    if f.kind == 0 or (a.n_axes == ANY and f.any_ndim == UNKNOWN):
         return False
     for i in range(a.n_axes):
         length = length_of(&a.axes[i], f)
@@ -450,9 +464,9 @@ cdef bint can_be_made(const argument *a, const found *f) noexcept:
 
 cdef object new_array(const argument *a, const found *f):
     cdef cnp.npy_intp shape[MAX_AXES]
-    cdef int i, number = cnp.NPY_FLOAT32 if f.first.kind == c"f" else cnp.NPY_FLOAT64
+    cdef int i, number = cnp.NPY_FLOAT32 if f.kind == c"f" else cnp.NPY_FLOAT64
     if a.n_axes == ANY:
-        return cnp.PyArray_SimpleNew(f.any_shape.ndim, <cnp.npy_intp *> f.any_shape.shape, number)
+        return cnp.PyArray_SimpleNew(f.any_ndim, <cnp.npy_intp *> f.any_shape, number)
     for i in range(a.n_axes):
         shape[i] = length_of(&a.axes[i], f)
     return cnp.PyArray_SimpleNew(a.n_axes, shape, number)
