@@ -166,6 +166,8 @@ def test_least_sizes():
         ("x[B] y[B]|x", r"y\[B\]\|x"),
         ("n?#S", r"n\?#S"),
         ("n#2", "n#2"),
+        ("x[B] n#B", "n#B"),
+        ("n#B m#B", "m#B"),
         ("n#S[B]", r"n#S\[B\]"),
         ("x[B],y[B]", r"x\[B\],y\[B\]"),
         ("x[b]", "b"),

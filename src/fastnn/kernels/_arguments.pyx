@@ -277,6 +277,8 @@ cdef int fill_argument(argument *a, str text, tuple parts, list names, list size
     a.may_be_none, a.made, a.is_given = "?" in marks, marks in ("!", "+") and not integer, marks != "+"
     a.written, a.n_axes, a.may_be = a.made or "&" in marks, 0, 0
     a.size = index_of(sizes, integer or high) if integer or high else 0
+    if integer in told:
+        refuse_pattern("have integers that tell sizes which no argument before tells", text)
     told.update(integer)
     if a.written and (high or numbers):
         refuse_pattern("have no condition for what is written", text)
