@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import fastnn
-from fastnn import _config, _native
+from fastnn import _config, _context, _native
 
 
 def python(code, **environment):
@@ -35,7 +35,7 @@ def restore():
     before = [setting._default for setting in settings]
     yield
     for setting, default in zip(settings, before, strict=True):
-        setting._default = default
+        setting.set_default(default)
 
 
 def test_backend_default():
@@ -192,6 +192,48 @@ def test_cgroup_quota(membership, files, quota, tmp_path, monkeypatch):
 
 def test_no_cgroups_at_all(tmp_path):
     assert _config._cgroup_quota(str(tmp_path), str(tmp_path / "none")) == math.inf
+
+
+def test_before_threads_is_called_once():
+    """By every way to read a number above 1, and not for 1."""
+    for read in ("s.get()", "kernels.relu(x)"):
+        code = f"""
+import numpy as np, fastnn
+from fastnn import _context, kernels
+called, x = [], np.ones(2)
+s = fastnn._config._num_threads
+s.before_threads = lambda: called.append(s.get())
+for n in (1, 2, 3, 1):
+    with fastnn.num_threads(n):
+        {read}
+        print(n, called, end="; ")
+print(s.before_threads)
+"""
+        assert python(code) == "1 []; 2 [2]; 3 [2]; 1 [2]; None", read
+
+
+def test_settings():
+    found = []
+    setting = _context.Setting("name", lambda: found.append(1) or "default")
+    assert [setting.get(), setting.get(), len(found)] == ["default", "default", 1]
+    setting.set_default("other")
+    with setting.override("override"):
+        assert setting.get() == "override"
+        setting.set_current("current")
+        assert setting.get() == "current"
+    assert setting.get() == "other"
+    setting.set_current("current")
+    assert contextvars.Context().run(setting.get) == "current"
+    setting.set_default(None)
+    assert [setting.get(), len(found)] == ["default", 2]
+
+
+def test_only_settings_are_shared():
+    """Compiled code reads their fields without a check."""
+    for wrong in ((None, _config._num_threads), (_config._backend, None), ("native", 1)):
+        with pytest.raises(TypeError):
+            _context.share(*wrong)
+    assert fastnn.kernels.relu([1.0]) == [1.0]
 
 
 CHECK_THREADPOOLCTL = """

@@ -1,6 +1,7 @@
 # _arrays.pxd: arrays' structs. All inline: there is no module to load, and none of the kernels.
 
 cimport numpy as cnp
+from cpython.weakref cimport PyWeakref_NewRef
 
 from fastnn._fastnn cimport fnn_size
 
@@ -44,3 +45,14 @@ cdef inline bint fill_plain(cnp.ndarray array, plain_array *a) noexcept:
 cdef inline bint apart(const plain_array *a, const plain_array *b) noexcept nogil:
     """Whether two contiguous arrays share no memory."""
     return a.data >= b.data + b.size * b.itemsize or b.data >= a.data + a.size * a.itemsize
+
+
+cdef inline object guard_of(array):
+    """Return a weak reference to the array that owns the memory: while it exists, NumPy refuses to resize that one.
+
+    For modules that call `import_array`.
+    """
+    owner = array
+    while cnp.PyArray_Check(owner):
+        array, owner = owner, owner.base
+    return PyWeakref_NewRef(array, None)

@@ -5,9 +5,9 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from fastnn import _context
 from fastnn import _validation as check
@@ -22,30 +22,6 @@ __all__ = [
 ]
 
 BACKENDS = ("native", "reference")
-
-T = TypeVar("T")
-
-
-class _Setting(_context.Setting[T]):
-    """A setting that can be set and overridden."""
-
-    def set_default(self, value: T) -> None:
-        self._default = value
-
-    def set_current(self, value: T) -> None:
-        """Set the override if this context has one, else the default."""
-        if self._override.get() is None:
-            self._default = value
-        else:
-            self._override.set(value)
-
-    @contextlib.contextmanager
-    def override(self, value: T) -> Iterator[None]:
-        token = self._override.set(value)
-        try:
-            yield
-        finally:
-            self._override.reset(token)
 
 
 def _backend_name(name: str, value: object, fix: str) -> str:
@@ -115,8 +91,8 @@ def _group_quota(folder: Path) -> float:
     return math.inf
 
 
-_backend = _Setting("fastnn_backend", _default_backend)
-_num_threads = _Setting("fastnn_num_threads", _default_num_threads)
+_backend = _context.Setting("fastnn_backend", _default_backend)
+_num_threads = _context.Setting("fastnn_num_threads", _default_num_threads)
 _context.share(_backend, _num_threads)
 
 
@@ -211,7 +187,7 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """Return the current upper limit of the number of threads of a call."""
-    return _num_threads.get_announced()
+    return _num_threads.get()
 
 
 _MOST_THREADS = 2**31 - 1  # a C int
@@ -222,7 +198,6 @@ def _register_with_threadpoolctl() -> None:
 
     Importing threadpoolctl takes longer than importing fastnn, so it is done at the first call that may use threads.
     """
-    _num_threads.on_several = None
     try:
         threadpoolctl: Any = importlib.import_module("threadpoolctl")
         register, controller = threadpoolctl.register, threadpoolctl.LibController
@@ -253,6 +228,7 @@ def _register_with_threadpoolctl() -> None:
     register(FastnnController)
 
 
-_num_threads.on_several = _register_with_threadpoolctl
 if "threadpoolctl" in sys.modules:  # a limit may be set with it before the first call
     _register_with_threadpoolctl()
+else:
+    _num_threads.before_threads = _register_with_threadpoolctl

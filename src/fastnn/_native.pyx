@@ -57,13 +57,22 @@ cdef int reserve_scratch() except -1:
 
 # ---- arrays ----
 
-# An array's memory is read from its struct. The buffer protocol took 0.15 us for each array of a call, about as long as
-# a small kernel, and typed memoryviews more (docs/decisions, 9 and 28). The caller holds a reference to the array, and
-# an array's memory does not move. What does not need the table is in _arrays.pxd.
+# An array's memory is read from its struct: the buffer protocol takes longer, and typed memoryviews more
+# (docs/decisions, 9 and 28). The caller holds a reference to the array, and an array's memory does not move. What does
+# not need the table is in _arrays.pxd.
 
 cdef bint is_plain(array, plain_array *a) noexcept:
     """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, and can be read; fill its struct."""
     return cnp.PyArray_CheckExact(array) and fill_plain(<cnp.ndarray> array, a) and a.kind != c"q"
+
+
+cdef int refuse_kind(array, str dtypes, bint is_dtype) except -1:
+    """Refuse an array that is of no such dtype, or else byte-swapped or not aligned."""
+    if not is_dtype:
+        refuse(TypeError, "array", f"have dtype {dtypes}", f"dtype {array.dtype}")
+    if not cnp.PyArray_ISNOTSWAPPED(array):
+        refuse(TypeError, "array", f"have dtype {dtypes}", f"dtype {array.dtype}, byte-swapped")
+    refuse(TypeError, "array", "be aligned", "an array that is not")
 
 
 cdef memory _memory(array, bint written) except *:
@@ -72,9 +81,11 @@ cdef memory _memory(array, bint written) except *:
     if not cnp.PyArray_Check(array):
         refuse(TypeError, "array", "be an ndarray", kind_of(array))
     if not fill_plain(array, &a) or a.kind == c"B" or a.kind == c"q":
-        refuse(TypeError, "array", "have dtype float32 or float64, and be aligned", f"dtype {array.dtype}")
-    if not a.contiguous or (written and not a.writable):
-        refuse(ValueError, "array", "be C-contiguous, and writable if it is written", "an array that is not")
+        refuse_kind(array, "float32 or float64", cnp.PyArray_TYPE(array) in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64))
+    if not a.contiguous:
+        refuse(ValueError, "array", "be C-contiguous", "an array that is not")
+    if written and not a.writable:
+        refuse(ValueError, "array", "be writable", "an array that is not")
     m.kernels = table.f32 if a.kind == c"f" else table.f64
     m.data, m.n = a.data, a.size
     m.rows = a.shape[0] if a.ndim == 2 else 1
@@ -129,9 +140,12 @@ cdef int loss_index(str kind) except -1:
 cdef const void *_numbers(array, int type_number, str dtype) except? NULL:
     if array is None:
         return NULL
-    if not cnp.PyArray_Check(array) or cnp.PyArray_TYPE(array) != type_number or not (
-            cnp.PyArray_IS_C_CONTIGUOUS(array) and can_be_read(array)):
-        refuse(TypeError, "array", f"be C-contiguous, of dtype {dtype} and aligned", kind_of(array))
+    if not cnp.PyArray_Check(array):
+        refuse(TypeError, "array", "be an ndarray", kind_of(array))
+    if cnp.PyArray_TYPE(array) != type_number or not can_be_read(array):
+        refuse_kind(array, dtype, cnp.PyArray_TYPE(array) == type_number)
+    if not cnp.PyArray_IS_C_CONTIGUOUS(array):
+        refuse(ValueError, "array", "be C-contiguous", "an array that is not")
     return cnp.PyArray_DATA(array)
 
 

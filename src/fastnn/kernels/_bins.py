@@ -28,8 +28,8 @@ def checked(name: str, bins: Any) -> Bins:
 
 def _edges(name: str, given: Any, fix: str) -> tuple[float, ...]:
     numbers = given.tolist() if type(given) is np.ndarray and given.dtype is check.FLOATS[1] else given
-    # Finite ends, and each edge above the one before it: so all are finite. For a few edges NumPy takes ten times as
-    # long.
+    # Finite ends, and each edge above the one before it: so all are finite. For a few edges this is faster than
+    # NumPy.
     if (
         type(numbers) in (list, tuple)
         and len(numbers) > 1

@@ -163,7 +163,8 @@ cdef void scale_gradients(column_factors *c, int threads) noexcept nogil:
 cdef encoding encoding_of_matrices(const memory *x, const memory *y) noexcept:
     """Return the encoding of all columns of x, or of a matrix of its shape."""
     cdef encoding e
-    e.kernels, e.rows, e.x_cols, e.column, e.n, e.y, e.y_cols = x.kernels, x.rows, x.cols, 0, x.cols, y.data, y.cols
+    e.kernels, e.x_cols, e.column, e.n, e.y, e.y_cols = x.kernels, x.cols, 0, x.cols, y.data, y.cols
+    e.rows = x.rows if x.cols > 0 else 0    # a matrix without columns may have 2**40 rows
     e.x = e.dy = e.table = e.frequencies = NULL
     e.dx = e.dfrequencies = NULL
     e.starts, e.k = NULL, 0

@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["activation", "activation_backward", "prelu", "prelu_backward"]
 
-_ACTIVATION: Call[Array] = Call("activations", "x[*] out![*]=x")
-_ACTIVATION_BACKWARD: Call[Array] = Call("activations", "dy[*] derivative_from[*] out![*]=dy|derivative_from")
-_PRELU: Call[Array] = Call("activations", "x[B I] slope[I|1] out![B I]=x")
-_PRELU_BACKWARD: Call[Array] = Call("activations", "dy[B I] x[B I] slope[I|1] out![B I]=dy")
+_ACTIVATION: Arguments[Array] = Arguments("activations", "x[*] out![*]=x")
+_ACTIVATION_BACKWARD: Arguments[Array] = Arguments("activations", "dy[*] derivative_from[*] out![*]=dy|derivative_from")
+_PRELU: Arguments[Array] = Arguments("activations", "x[B I] slope[I|1] out![B I]=x")
+_PRELU_BACKWARD: Arguments[Array] = Arguments("activations", "dy[B I] x[B I] slope[I|1] out![B I]=dy")
 
 
 def activation(name: str, x: ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:

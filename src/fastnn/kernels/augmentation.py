@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
+from fastnn.kernels._arguments import Arguments
 from fastnn.kernels._beta import symmetric_quantiles
-from fastnn.kernels._call import Call
 from fastnn.kernels._dispatch import backend_module
 from fastnn.kernels._images import fill_value, flip_settings, image_layout, largest, most_pixels
 from fastnn.kernels.dropout import stream_key
@@ -19,9 +19,9 @@ __all__ = ["add_noise", "drop_features", "flip_images", "mix_rows", "mixup_pairs
 
 MOST_ROWS = 2**32  # from which one is chosen by a word
 
-_ELEMENTS: Call[Array] = Call("augmentation", "x[*] out![*]=x")
-_ROWS: Call[Array] = Call("augmentation", "x[B I] out![B I]")
-_MIX_ROWS: Call[Array] = Call("augmentation", "x[B I] partner[B]<B share[B]:float64 out![B I]")
+_ELEMENTS: Arguments[Array] = Arguments("augmentation", "x[*] out![*]=x")
+_ROWS: Arguments[Array] = Arguments("augmentation", "x[B I] out![B I]")
+_MIX_ROWS: Arguments[Array] = Arguments("augmentation", "x[B I] partner[B]<B share[B]:float64 out![B I]")
 
 
 def add_noise(

@@ -6,14 +6,14 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["dense", "dense_grad_bias", "dense_grad_input", "dense_grad_weight"]
 
-_DENSE: Call[Array] = Call("dense", "x[B I] w[I O] b?[O] out![B O]")
-_GRAD_INPUT: Call[Array] = Call("dense", "dy[B O] w[I O] out![B I]")
-_GRAD_WEIGHT: Call[Array] = Call("dense", "x[B I] dy[B O] out![I O]")
-_GRAD_BIAS: Call[Array] = Call("dense", "dy[B O] out![O]")
+_DENSE: Arguments[Array] = Arguments("dense", "x[B I] w[I O] b?[O] out![B O]")
+_GRAD_INPUT: Arguments[Array] = Arguments("dense", "dy[B O] w[I O] out![B I]")
+_GRAD_WEIGHT: Arguments[Array] = Arguments("dense", "x[B I] dy[B O] out![I O]")
+_GRAD_BIAS: Arguments[Array] = Arguments("dense", "dy[B O] out![O]")
 
 
 def dense(

@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["dropout", "dropout_backward", "permutation", "random_bits"]
 
-_DROPOUT: Call[Array] = Call("dropout", "x[*] out![*]=x")
+_DROPOUT: Arguments[Array] = Arguments("dropout", "x[*] out![*]=x")
 
 
 def stream_key(seed: object, stream: object, step: object) -> tuple[int, int, int]:

@@ -6,11 +6,11 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["embedding_grad"]
 
-_EMBEDDING_GRAD: Call[Array] = Call("embedding", "dy[B W] num_embeddings#S ids[B]<S out![S W]")
+_EMBEDDING_GRAD: Arguments[Array] = Arguments("embedding", "dy[B W] num_embeddings#S ids[B]<S out![S W]")
 
 
 def embedding_grad(

@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["add", "multiply", "put_columns", "take_columns"]
 
-_JOIN: Call[Array] = Call("joins", "x[*] x2[*] out![*]=x|x2")
-_TAKE_COLUMNS: Call[Array] = Call("joins", "x[B I] columns[N]<I out![B N]")
-_PUT_COLUMNS: Call[None] = Call("joins", "x[B N] out&[B I] columns[N]<I")
+_JOIN: Arguments[Array] = Arguments("joins", "x[*] x2[*] out![*]=x|x2")
+_TAKE_COLUMNS: Arguments[Array] = Arguments("joins", "x[B I] columns[N]<I out![B N]")
+_PUT_COLUMNS: Arguments[None] = Arguments("joins", "x[B N] out&[B I] columns[N]<I")
 
 
 def add(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:

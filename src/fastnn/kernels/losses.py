@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._losses import LOSSES
 from fastnn._typing import Array
-from fastnn.kernels._call import Call, same_objects
+from fastnn.kernels._arguments import Arguments, same_objects
 from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
@@ -118,38 +118,38 @@ def class_weighted(
 
 _NO_PARAMETERS = np.empty(0)
 _CONSTANT = {float, int, bool, type(None)}
-_MOST_BOUND = 256
+_MOST_KEPT = 256
 
 # By the kind of target.
-_LOSSES: dict[str, Call[None]] = {
-    "labels": Call("losses", "z[B K] target[B]<K sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
-    "rows": Call("losses", "z[B K] target[B T] sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+_LOSSES: dict[str, Arguments[None]] = {
+    "labels": Arguments("losses", "z[B K] target[B]<K sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+    "rows": Arguments("losses", "z[B K] target[B T] sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
 }
 
 
-class _Bound(NamedTuple):
-    """A call with its parameters as an array, and the settings that it was made from."""
+class _KeptLoss(NamedTuple):
+    """A loss with its settings, its parameters as an array, and the settings as they were given."""
 
     call: LossCall
     parameters: Array
     settings: dict[str, Any]
 
 
-_bound: dict[tuple[str, int, str], _Bound] = {}  # the last ones, by loss, outputs and target
+_kept: dict[tuple[str, int, str], _KeptLoss] = {}  # the last ones, by loss, outputs and target
 
 
-def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> _Bound:
-    """Return the call of a loss, made once for the same settings."""
+def _kept_loss(name: str, k: int, target: str, settings: dict[str, Any]) -> _KeptLoss:
+    """Return what `bind_loss` returns, made once for the same settings."""
     key = name, k, target
-    bound = _bound.get(key)
-    if bound is None or not same_objects(bound.settings, settings):
+    kept = _kept.get(key)
+    if kept is None or not same_objects(kept.settings, settings):
         call = bind_loss(name, k, target, **settings)
-        bound = _Bound(call, _parameters_of(call), settings)
+        kept = _KeptLoss(call, _parameters_of(call), settings)
         if _CONSTANT.issuperset(map(type, settings.values())):  # an array may change
-            if len(_bound) == _MOST_BOUND:
-                _bound.clear()
-            _bound[key] = bound
-    return bound
+            if len(_kept) == _MOST_KEPT:
+                _kept.clear()
+            _kept[key] = kept
+    return kept
 
 
 def _parameters_of(call: LossCall) -> Array:
@@ -197,35 +197,20 @@ def run_loss(
     of `bind_loss`.
     """
     spec = LOSSES[name]
-    z: Any = outputs
-    t: Any = target
     weight: Any = sample_weight
-    for kind in spec.kinds:
+    for kind in () if strict else spec.kinds:
+        z: Any = outputs
+        t: Any = target
         module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
-        if ready:
-            break
-    else:
-        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
-    call, parameters, _ = _bind(name, z.shape[1], kind, settings)
-    if strict or (kind == "rows" and t.shape[1] != call.target_width):
-        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
-    if spec.class_weights and settings["weight"] is not None and kind == "labels":
-        weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
-    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
-    return loss
-
-
-def _check_and_run(
-    name: str,
-    outputs: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None,
-    grad: Array | None,
-    strict: bool,
-    settings: dict[str, Any],
-) -> float:
-    """Do the same with the checks of `_validation`."""
-    spec = LOSSES[name]
+        if not ready:
+            continue
+        call, parameters, _ = _kept_loss(name, z.shape[1], kind, settings)
+        if kind == "rows" and t.shape[1] != call.target_width:
+            continue
+        if kind == "labels" and spec.class_weights and settings["weight"] is not None:
+            weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
+        loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+        return loss
     kinds: Collection[str] = spec.kinds
     (z,) = check.floats(**{spec.outputs: outputs})
     t = check.numeric("target", target)
@@ -274,8 +259,8 @@ def run_heads(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Ar
 
 # ---- softmax ----
 
-_BY_ROW: Call[Array] = Call("losses", "x[B K] out![B K]")
-_BY_ROW_BACKWARD: Call[Array] = Call("losses", "dy[B K] y[B K] out![B K]=dy")
+_BY_ROW: Arguments[Array] = Arguments("losses", "x[B K] out![B K]")
+_BY_ROW_BACKWARD: Arguments[Array] = Arguments("losses", "dy[B K] y[B K] out![B K]=dy")
 
 
 def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = [
     "BatchNormResult",
@@ -25,23 +25,25 @@ __all__ = [
 ]
 
 _Arrays = tuple[Array, ...]
-_BATCH_NORM: Call[_Arrays] = Call(
+_BATCH_NORM: Arguments[_Arrays] = Arguments(
     "normalization",
     "x[B I] gamma[I] beta[I] running_mean&?[I] running_var&?[I] out![B I] mean+[I] var+[I] inv_std+[I]",
     B=2,
 )
-_BATCH_NORM_INFERENCE: Call[Array] = Call(
+_BATCH_NORM_INFERENCE: Arguments[Array] = Arguments(
     "normalization", "x[B I] gamma[I] beta[I] running_mean[I] running_var[I] out![B I]=x"
 )
-_BATCH_NORM_BACKWARD: Call[_Arrays] = Call(
+_BATCH_NORM_BACKWARD: Arguments[_Arrays] = Arguments(
     "normalization", "dy[B I] x[B I] gamma[I] mean[I] inv_std[I] out![B I] dgamma+[I] dbeta+[I]", B=2
 )
-_LAYER_NORM: Call[_Arrays] = Call("normalization", "x[B I] gamma[I] beta?[I] out![B I] mean+[B] inv_std+[B]")
-_LAYER_NORM_BACKWARD: Call[_Arrays] = Call(
+_LAYER_NORM: Arguments[_Arrays] = Arguments("normalization", "x[B I] gamma[I] beta?[I] out![B I] mean+[B] inv_std+[B]")
+_LAYER_NORM_BACKWARD: Arguments[_Arrays] = Arguments(
     "normalization", "dy[B I] x[B I] gamma[I] mean[B] inv_std[B] out![B I]=dy dgamma+[I] dbeta+[I]"
 )
-_RMS_NORM: Call[_Arrays] = Call("normalization", "x[B I] gamma[I] out![B I] inv_rms+[B]")
-_RMS_NORM_BACKWARD: Call[_Arrays] = Call("normalization", "dy[B I] x[B I] gamma[I] inv_rms[B] out![B I]=dy dgamma+[I]")
+_RMS_NORM: Arguments[_Arrays] = Arguments("normalization", "x[B I] gamma[I] out![B I] inv_rms+[B]")
+_RMS_NORM_BACKWARD: Arguments[_Arrays] = Arguments(
+    "normalization", "dy[B I] x[B I] gamma[I] inv_rms[B] out![B I]=dy dgamma+[I]"
+)
 
 
 class BatchNormResult(NamedTuple):

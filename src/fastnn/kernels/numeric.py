@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels import _bins
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = [
@@ -23,11 +23,15 @@ __all__ = [
     "scale_columns_backward",
 ]
 
-_PERIODIC: Call[Array] = Call("numeric", "x[B I] frequencies[I K] out![B 2*I*K]")
-_PERIODIC_INPUT: Call[Array] = Call("numeric", "frequencies[I K] dy[B 2*I*K] y[B 2*I*K] out![B I]")
-_PERIODIC_FREQUENCIES: Call[Array] = Call("numeric", "x[B I] out![I K] dy[B 2*I*K] y[B 2*I*K]")
-_SCALE: Call[Array] = Call("numeric", "x[B I] scale[I] out![B I]=x")
-_SCALE_BACKWARD: Call[tuple[Array, Array]] = Call("numeric", "dy[B I] x[B I] scale[I] out![B I]=dy dscale+[I]")
+_PERIODIC: Arguments[Array] = Arguments("numeric", "x[B I] frequencies[I K] out![B 2*I*K]")
+# Not in the functions' order: I and K are told by an array before the products of them. I is at least 1 where the
+# checks would divide by it.
+_PERIODIC_INPUT: Arguments[Array] = Arguments("numeric", "frequencies[I K] dy[B 2*I*K] y[B 2*I*K] out![B I]")
+_PERIODIC_FREQUENCIES: Arguments[Array] = Arguments("numeric", "x[B I] out![I K] dy[B 2*I*K] y[B 2*I*K]", I=1)
+_SCALE: Arguments[Array] = Arguments("numeric", "x[B I] scale[I] out![B I]=x")
+_SCALE_BACKWARD: Arguments[tuple[Array, Array]] = Arguments(
+    "numeric", "dy[B I] x[B I] scale[I] out![B I]=dy dscale+[I]"
+)
 
 
 def piecewise_linear(x: ArrayLike, bins: Sequence[ArrayLike], *, out: Array | None = None) -> Array:

@@ -13,19 +13,20 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn._updates import UPDATES
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["clip", "lerp", "limit_norms", "regularize", "scale", "sums"]
 
 # By the number of slots.
-_UPDATES: tuple[Call[None], ...] = tuple(
-    Call("optimizers", f"w&[*] g[*] {' '.join(f'slot{i}&[*]' for i in range(n))}") for n in range(4)
+_UPDATES: tuple[Arguments[None], ...] = tuple(
+    Arguments("optimizers", f"w&[*] g[*] {' '.join(f'slot{i}&[*]' for i in range(n))}")
+    for n in range(1 + max(len(row.slots) for row in UPDATES.values()))
 )
-_REGULARIZE: Call[Array] = Call("optimizers", "w[*] g[*] out![*]=w|g")
-_BY_ELEMENTS: Call[Array] = Call("optimizers", "x[*] out![*]=x")
-_LERP: Call[Array] = Call("optimizers", "a[*] b[*] out![*]=a|b")
-_LIMIT_NORMS: Call[None] = Call("optimizers", "w&[B I]")
-_SUMS: Call[None] = Call("optimizers", "x[*]")
+_REGULARIZE: Arguments[Array] = Arguments("optimizers", "w[*] g[*] out![*]=w|g")
+_BY_ELEMENTS: Arguments[Array] = Arguments("optimizers", "x[*] out![*]=x")
+_LERP: Arguments[Array] = Arguments("optimizers", "a[*] b[*] out![*]=a|b")
+_LIMIT_NORMS: Arguments[None] = Arguments("optimizers", "w&[B I]")
+_SUMS: Arguments[None] = Arguments("optimizers", "x[*]")
 
 
 def update(kind: str, w: Array, g: ArrayLike, slots: tuple[Array, ...], scalars: tuple[float, ...]) -> Array:

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["fill_nan", "quantile_normal", "smooth_clip"]
 
-_FILL_NAN: Call[Array] = Call("scaling", "x[B I] fill[I] out![B I]=x")
-_SMOOTH_CLIP: Call[Array] = Call("scaling", "x[B I] limit[I]>0 out![B I]=x")
+_FILL_NAN: Arguments[Array] = Arguments("scaling", "x[B I] fill[I] out![B I]=x")
+_SMOOTH_CLIP: Arguments[Array] = Arguments("scaling", "x[B I] limit[I]>0 out![B I]=x")
 
 
 def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Array:

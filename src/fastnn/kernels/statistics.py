@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
-from fastnn.kernels._call import Call
+from fastnn.kernels._arguments import Arguments
 
 __all__ = ["EntryStatistics", "entry_statistics"]
 
-_ENTRY_STATISTICS: Call[None] = Call("statistics", "x[*]")
+_ENTRY_STATISTICS: Arguments[None] = Arguments("statistics", "x[*]")
 
 
 class EntryStatistics(NamedTuple):

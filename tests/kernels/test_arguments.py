@@ -1,12 +1,18 @@
 """The checks in compiled code: they pass the usual call of every kernel, and change no error and no bit of others."""
 
+import itertools
+import sys
+import threading
+
 import numpy as np
 import pytest
 from specs import SPECS, same_bits
 
 import fastnn
 from fastnn import _validation, kernels
-from fastnn.kernels._call import Call, same_objects
+from fastnn._updates import UPDATES
+from fastnn.kernels import losses, optimizers
+from fastnn.kernels._arguments import Arguments, same_objects
 
 # ---- what a pattern accepts ----
 
@@ -50,6 +56,9 @@ ACCEPTED = [
     ("x[B I] n#S ids[B]<S out![S I]", (like(), 3, np.array([0, 2, 1, 0]), None)),
     ("x[B] limit[B]>0", (like(shape=(2,)), np.array([1.0, np.inf], np.float32))),
     ("x[B] share[B]:float64", (like(shape=(2,)), np.array([-1.0, np.nan]))),
+    ("x[B I] out+[B I]", (like(shape=(2**40, 0)),)),
+    ("x[B I] out+[I 1024*I]", (like(shape=(2**40, 0)),)),
+    ("x?[B] y[B] out![B]", (None, like(shape=(2,)), None)),
 ]
 REFUSED = [
     (JOIN, (like(), like(), READ_ONLY)),
@@ -100,38 +109,174 @@ REFUSED = [
     ("x[B] limit[B]>0", (like(np.float64, (2,)), np.array([1.0, 0.0]))),
     ("x[B] share[B]:float64", (like(shape=(2,)), like(shape=(2,)))),
     ("x[I] out![I K] y[B I*K]", (like(shape=(2,)), None, like(shape=(3, 8)))),
+    ("x?[*] out![*]", (None, None)),
+    ("n#S out![S]", (3, None)),
+    ("x[B] y?[K] out![B]", (like(shape=(2,)), None, None)),
+    ("x[B I] y[I O] z[B O]", (like(shape=(2**40, 0)), like(shape=(0, 2**40)), like(shape=(0, 2**40)))),
+    ("x[B I] out![B B]", (like(shape=(2**40, 0)), None)),
+    ("x[B I] out+[B*B*B]", (like(shape=(2**40 - 1, 0)),)),
+    ("x[B I] out+[B B B]", (like(shape=(2**22, 0)),)),
+    ("x[B I] out+[1024*B]", (like(shape=(2**40, 0)),)),
+    ("x[B I] y[4*B]", (like(shape=(2**40, 0)), like(shape=(0,)))),
+    ("x[B I] out+[B]", (like(shape=(2**41, 0)),)),
+    ("x[B I] out+[B I]", (like(shape=(2**41, 0)),)),
 ]
 
 
 @pytest.mark.parametrize(("pattern", "given"), ACCEPTED)
 def test_accepted(pattern, given):
     with fastnn.backend("native"), fastnn.num_threads(3):
-        module, threads, ready, _ = Call("joins", pattern)(*given)
+        module, threads, ready, _ = Arguments("joins", pattern)(*given)
     assert (module.__name__, threads, ready) == ("fastnn.kernels._joins_cy", 3, True)
     with fastnn.backend("reference"):
-        module, _, ready, results = Call("joins", pattern)(*given)
+        module, _, ready, results = Arguments("joins", pattern)(*given)
     assert (module.__name__, ready, results) == ("fastnn.kernels._joins_ref", False, None)
 
 
 @pytest.mark.parametrize(("pattern", "given"), REFUSED)
 def test_refused(pattern, given):
     with fastnn.backend("native"):
-        assert Call("joins", pattern)(*given)[2:] == (False, None)
+        assert Arguments("joins", pattern)(*given)[2:] == (False, None)
 
 
 def test_least_sizes():
-    call = Call("joins", "x[B I]", B=2)
+    arguments = Arguments("joins", "x[B I]", B=2)
     with fastnn.backend("native"):
-        assert [call(like(shape=(rows, 1)))[2] for rows in (1, 2)] == [False, True]
+        assert [arguments(like(shape=(rows, 1)))[2] for rows in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("x[B I] w[I O", "w"),
+        ("x[B I w[I O]", r"w\[I"),
+        ("x B", "x"),
+        ("x[B] B]", r"B\]"),
+        ("x", "x"),
+        ("[B]", r"\[B\]"),
+        ("x[B]!", r"x\[B\]!"),
+        ("x?![B]", r"x\?!\[B\]"),
+        ("x&+[B]", r"x&\+\[B\]"),
+        ("x%[B]", r"x%\[B\]"),
+        ("x[B]>1", r"x\[B\]>1"),
+        ("x[B]:int64", r"x\[B\]:int64"),
+        ("x[B]<2", r"x\[B\]<2"),
+        ("x[B]<B>0", r"x\[B\]<B>0"),
+        ("x[B] y&[B]=", r"y&\[B\]="),
+        ("x[B] y[B]|x", r"y\[B\]\|x"),
+        ("n?#S", r"n\?#S"),
+        ("n#2", "n#2"),
+        ("x[B] n#B", "n#B"),
+        ("n#B m#B", "m#B"),
+        ("n#S[B]", r"n#S\[B\]"),
+        ("x[B],y[B]", r"x\[B\],y\[B\]"),
+        ("x[b]", "b"),
+        ("x[B,I]", "B,I"),
+        ("x[2]", "2"),
+        ("x[B B*2]", r"B\*2"),
+        ("x[B] y[2*3*B]", r"2\*3\*B"),
+        ("x[B] y[B*]", r"B\*"),
+        ("x[B] y[0*B]", r"0\*B"),
+        ("x[B] y[9999999999*B]", r"9999999999\*B"),
+        ("x[B] y[B|2]", r"B\|2"),
+        ("x[* B]", r"\*"),
+        ("x[2*B] y[B]", r"2\*B"),
+        ("x[B] y[B*I]", r"B\*I"),
+        ("x[B] y+[I]", "I"),
+        ("x[B] y+[I] z[B]", r"z\[B\]"),
+        ("x[B] y[B]<K", "K"),
+        ("x[B] y&?&[B]", r"y&\?&\[B\]"),
+        ("x[B] x[B]", r"x\[B\]"),
+        ("x[B] y[B]=x", r"y\[B\]=x"),
+        ("x[B] y&[B]=z", r"y&\[B\]=z"),
+        ("x&[B]>0", r"x&\[B\]>0"),
+        ("x[B] y![B]<B", r"y!\[B\]<B"),
+        ("x[A B C D]", r"x\[A B C D\]"),
+        ("x[A] y[B] z[A*B*A*B]", r"A\*B\*A\*B"),
+        (" ".join(f"x{size}[{size}]" for size in "ABCDEFG"), "G"),
+        (" ".join(f"x{i}[B]" for i in range(13)), r"x12\[B\]"),
+        ("x[B] " + " ".join(f"x{i}+[B]" for i in range(12)), r"x11\+\[B\]"),
+    ],
+)
+def test_malformed_patterns(pattern, part):
+    with pytest.raises(ValueError, match=f"^pattern must .*, got {part}$"):
+        Arguments("joins", pattern)
+
+
+def test_malformed_least_sizes():
+    for wrong in (-1, 2**40 + 1, 1.0, True, None):
+        with pytest.raises(ValueError, match=r"^B must be an integer from 0 to 1099511627776, got "):
+            Arguments("joins", "x[B I]", B=wrong)
+    with pytest.raises(TypeError, match=r"^K must be a size of the pattern, got x\[B I\]$"):
+        Arguments("joins", "x[B I]", B=1, K=1)
+
+
+def test_the_largest_patterns():
+    array, pattern = like(shape=(1, 1, 1)), "x[A B C] y[A*B*C 2*A*B|1 D] z[E F A]"
+    arguments = Arguments("joins", pattern + "".join(f" x{i}[A]" for i in range(8)) + " out+[A*B*C D E]")
+    assert arguments.names == ("x", "y", "z", *(f"x{i}" for i in range(8)))
+    with fastnn.backend("native"):
+        _, _, ready, result = arguments(array, array, array, *[array.reshape(1)] * 8)
+    assert ready
+    assert result.shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "right", "wrong"), [("x[B]<K n#K", 1, 2), ("x[B]>=0 n#K", 1.0, -1.0), ("x[B]>0 n#K", 1.0, 0.0)]
+)
+def test_every_number_is_looked_at(pattern, right, wrong):
+    for size in (1, 2**15, 2**15 + 1):
+        array = np.full(size, right)
+        with fastnn.backend("native"):
+            assert Arguments("joins", pattern)(array, 2)[2]
+            for place in {0, size // 2, size - 1}:
+                array[place] = wrong
+                assert not Arguments("joins", pattern)(array, 2)[2]
+                array[place] = right
+
+
+@pytest.mark.parametrize("pattern", ["x[B]<K n#K", "x[B]>=0 n#K"])
+@pytest.mark.parametrize("view", [False, True])
+def test_large_arrays_do_not_hold_the_gil(pattern, view):
+    """Another thread runs meanwhile, and NumPy refuses to let it resize the array."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)() is False:
+        pytest.skip("there is no GIL")
+    arguments, interval, refused = Arguments("joins", pattern), sys.getswitchinterval(), []
+    sys.setswitchinterval(10)  # so that the other thread waits until the check releases the GIL
+    try:
+        for _ in range(20):
+            array = np.zeros(2**25, np.int64 if "<" in pattern else np.float64)
+            start = threading.Lock()
+            start.acquire()
+            thread = threading.Thread(target=resize, args=(start, array, refused))
+            thread.start()
+            given = array[1:] if view else array
+            with fastnn.backend("native"):
+                start.release()
+                assert arguments(given, 1)[2]
+            thread.join()
+            if refused:
+                break
+    finally:
+        sys.setswitchinterval(interval)
+    assert refused
+
+
+def resize(start, array, refused):
+    with start:
+        try:
+            array.resize(1, refcheck=False)
+        except ValueError as error:
+            refused.append(error)
 
 
 def test_results():
     x, w, out = like(np.float64, (2, 3)), like(np.float64, (3, 5)), like(np.float64, (2, 5))
     with fastnn.backend("native"):
-        assert Call("dense", DENSE)(x, w, None, out)[3] is out
-        made = Call("dense", DENSE)(x, w, None, None)[3]
-        same, mean, var = Call("dense", DENSE + " mean+[O] var+[B O]")(x, w, None, out)[3]
-        assert Call("dense", "x[B I]")(x)[2:] == (True, None)
+        assert Arguments("dense", DENSE)(x, w, None, out)[3] is out
+        made = Arguments("dense", DENSE)(x, w, None, None)[3]
+        same, mean, var = Arguments("dense", DENSE + " mean+[O] var+[B O]")(x, w, None, out)[3]
+        assert Arguments("dense", "x[B I]")(x)[2:] == (True, None)
     assert same is out
     assert [(a.dtype, a.shape) for a in (made, mean, var)] == [(x.dtype, s) for s in ((2, 5), (5,), (2, 5))]
 
@@ -186,6 +331,24 @@ def test_usual_calls_need_no_checks(spec, dtype, monkeypatch):
         assert used
     else:
         assert not used
+
+
+def test_updates_of_every_number_of_slots():
+    for name, row in UPDATES.items():
+        names = optimizers._UPDATES[len(row.slots)].names
+        assert names == ("w", "g", *(f"slot{i}" for i in range(len(row.slots)))), name
+
+
+def test_strict_losses_have_the_checks_alone(monkeypatch):
+    """These look at more than the compiled ones."""
+    monkeypatch.setattr(losses, "_LOSSES", {})
+    z, target, given = np.zeros((2, 3)), np.array([0, 2]), {"weight": None, "label_smoothing": 0.0}
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            loss = losses.run_loss("cross_entropy", z, target, strict=True, **given)
+            assert loss == pytest.approx(np.log(3))
+            with pytest.raises(KeyError):
+                losses.run_loss("cross_entropy", z, target, **given)
 
 
 class Own(np.ndarray):
@@ -298,3 +461,45 @@ def test_shared_memory(spec):
             else:
                 for got, expected in zip(found[0], usual, strict=True):
                     same_bits(got, expected, f"{name} {shift}")
+
+
+@pytest.fixture
+def little_memory():
+    """Make arrays of 2**40 numbers a MemoryError, where the system would give pages as they are written."""
+    resource = pytest.importorskip("resource")
+    if sys.platform != "linux":
+        pytest.skip("no limit of the address space")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**41, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_large_sizes_beside_0(spec):
+    """Arrays without numbers, of axes of up to 2**62: the errors and shapes of the NumPy backend."""
+    arguments = arguments_of(spec)
+    inputs = spec.inputs(arguments)
+    sizes = sorted({size for array in inputs.values() for size in array.shape})
+    calls = 0
+    for lengths in itertools.product((0, 2**40 - 1, 2**40, 2**41, 2**62), repeat=len(sizes)):
+        shapes = {k: tuple(lengths[sizes.index(size)] for size in array.shape) for k, array in inputs.items()}
+        if not all(0 in shape for shape in shapes.values()):
+            continue
+        try:
+            arrays = {name: np.empty(shape, inputs[name].dtype) for name, shape in shapes.items()}
+        except ValueError:  # too large for NumPy
+            continue
+        for given in (arrays, arrays | {spec.out: None} if spec.out else arrays):
+            found = []
+            for backend in ("native", "reference"):
+                try:
+                    value = outcome(spec, arguments | given, backend)
+                    found.append(value if is_error(value) else [np.shape(each) for each in value])
+                except MemoryError:
+                    found.append(MemoryError)
+            if "array is too big" not in str(found[1]):  # a temporary of the NumPy twin
+                assert found[0] == found[1], shapes
+                calls += 1
+    assert calls

@@ -2,7 +2,7 @@ from typing import Any, Generic, TypeVar
 
 _R = TypeVar("_R")
 
-class Call(Generic[_R]):
+class Arguments(Generic[_R]):
     family: str
     names: tuple[str, ...]
     def __init__(self, family: str, pattern: str, **least: int) -> None: ...
