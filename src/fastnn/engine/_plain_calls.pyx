@@ -13,7 +13,7 @@ from libc.math cimport isfinite, isnan
 from libc.stdint cimport int64_t
 
 from fastnn._arrays cimport apart, plain_array
-from fastnn._context cimport current_settings
+from fastnn._context cimport backend_is_native
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_size
 from fastnn._native cimport activation_index, is_plain, table
 from fastnn.engine._compile_cy cimport pointer
@@ -47,14 +47,6 @@ cdef enum:
     SIGMOID
 
 cdef dict LINKS = {"": NO_LINK, "softmax": SOFTMAX, "sigmoid": SIGMOID}
-
-
-cdef bint backend_is_native() except -1:
-    """Whether the current backend is the compiled one."""
-    cdef bint native
-    cdef int threads
-    current_settings(&native, &threads)
-    return native
 
 
 cdef double sum_of_squares(const plain_array *x) noexcept nogil:
