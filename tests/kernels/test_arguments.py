@@ -1,5 +1,6 @@
 """The checks in compiled code: they pass the usual call of every kernel, and change no error and no bit of others."""
 
+import contextlib
 import itertools
 import sys
 import threading
@@ -298,6 +299,9 @@ CHECKED = {
     "quantile_normal": "quantiles are checked by NumPy, in less time than the kernel takes",
     "piecewise_linear": "bins are lists of any lengths",
     "piecewise_linear_backward": "bins are lists of any lengths",
+    "add_noise": "its settings depend on x, and are read before out is checked",
+    "shift_images": "its settings depend on x, and are read before out is checked",
+    "flip_images": "its settings depend on x, and are read before out is checked",
     "random_bits": "has no input",
     "permutation": "has no input",
 }
@@ -331,6 +335,61 @@ def test_usual_calls_need_no_checks(spec, dtype, monkeypatch):
         assert used
     else:
         assert not used
+
+
+class Changing(float):
+    """A number, or class weights, whose reading changes the arrays of the call."""
+
+    def __new__(cls, number, change):
+        made = float.__new__(cls, number)
+        made.change = change
+        return made
+
+    def __float__(self):
+        self.change()
+        return float.__float__(self)
+
+    def __array__(self, dtype=None, copy=None):
+        self.change()
+        return np.full(10, float.__float__(self))
+
+
+def resized(*arrays):
+    def change():
+        for array in arrays:
+            array.resize((1, 1), refcheck=False)
+
+    return change
+
+
+def big():
+    return np.zeros((1000, 10), np.float32)
+
+
+CHANGED = {
+    "cross_entropy": lambda z, g, s: kernels.cross_entropy(z, np.zeros(1000, np.int64), weight=s, grad=g),
+    "smoothing": lambda z, g, s: kernels.cross_entropy(z, np.zeros(1000, np.int64), label_smoothing=s, grad=g),
+    "binary_cross_entropy": lambda z, g, s: kernels.binary_cross_entropy(z, big(), pos_weight=s, grad=g),
+    "huber": lambda z, g, s: kernels.huber(z, big(), delta=s, grad=g),
+    "clip": lambda x, o, s: kernels.clip(x, s, out=o),
+    "elu": lambda x, o, s: kernels.elu(x, alpha=s, out=o),
+    "dropout": lambda x, o, s: kernels.dropout(x, s, seed=0, stream=0, step=0, out=o),
+    "add_noise": lambda x, o, s: kernels.add_noise(x, s, seed=0, out=o),
+    "drop_features": lambda x, o, s: kernels.drop_features(x, s, seed=0, out=o),
+    "swap_entries": lambda x, o, s: kernels.swap_entries(x, s, seed=0, out=o),
+    "shift_images": lambda x, o, s: kernels.shift_images(x, (2, 5), 1, fill=s, seed=0, out=o),
+    "flip_images": lambda x, o, s: kernels.flip_images(x, (2, 5), s, seed=0, out=o),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_settings_whose_reading_changes_the_arrays(impl, name):
+    """The arrays are checked after it, or the numbers are not read again: no call writes to memory that is gone."""
+    for which in ([0], [1], [0, 1]):
+        arrays = big(), big()
+        setting = Changing(0.5, resized(*(arrays[i] for i in which)))
+        with contextlib.suppress(ValueError, TypeError):
+            CHANGED[name](*arrays, setting)
 
 
 def test_updates_of_every_number_of_slots():

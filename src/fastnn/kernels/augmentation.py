@@ -73,12 +73,12 @@ def add_noise(
     >>> kernels.add_noise(np.ones(3, np.float32), 0.1, seed=0)
     array([1.1327974 , 1.045817  , 0.94325906], dtype=float32)
     """
-    module, threads, ready, result = _ELEMENTS(x, out)
+    (x,) = check.floats(x=x)
+    std, key = check.real("std", std, 0, largest(x.dtype), closed=True), stream_key(seed, stream, step)
+    module, threads, ready, result = _ELEMENTS(x, out)  # last, as reading a setting may run code that changes arrays
     if not ready:
-        (x,) = check.floats(x=x)
         result = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    std = check.real("std", std, 0, largest(result.dtype), closed=True)
-    module.add_noise(x, result, std, *stream_key(seed, stream, step), threads)
+    module.add_noise(x, result, std, *key, threads)
     return result
 
 
@@ -127,12 +127,12 @@ def drop_features(
     >>> kernels.drop_features([1.0, 2.0, 3.0, 4.0], 0.5, seed=0)
     array([1., 0., 0., 0.])
     """
+    p, key = check.real("p", p, 0, 1, closed=True), stream_key(seed, stream, step)
     module, threads, ready, result = _ELEMENTS(x, out)
     if not ready:
         (x,) = check.floats(x=x)
         result = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    p = check.real("p", p, 0, 1, closed=True)
-    module.drop_features(x, result, p, *stream_key(seed, stream, step), threads)
+    module.drop_features(x, result, p, *key, threads)
     return result
 
 
@@ -186,13 +186,14 @@ def swap_entries(
            [1., 2.],
            [5., 6.]])
     """
+    p, key = check.real("p", p, 0, 1, closed=True), stream_key(seed, stream, step)
     module, threads, ready, result = _ROWS(x, out)
     if not ready:
-        x, result = _checked_rows(x, "features", out)
+        x = _checked_rows(x, "features")
+        result = check.output(out, x.shape, x.dtype, {"x": x})
     if result.size:
         check.integer("len(x)", len(result), 0, MOST_ROWS)
-    p = check.real("p", p, 0, 1, closed=True)
-    module.swap_entries(x, result, p, *stream_key(seed, stream, step), threads)
+    module.swap_entries(x, result, p, *key, threads)
     return result
 
 
@@ -299,11 +300,10 @@ def mix_rows(x: ArrayLike, partner: ArrayLike, share: ArrayLike, *, out: Array |
 # ---- images ----
 
 
-def _checked_rows(x: ArrayLike, columns: str, out: Array | None) -> tuple[Array, Array]:
-    """Return the rows, and the array for the result."""
+def _checked_rows(x: ArrayLike, columns: str) -> Array:
     (x,) = check.floats(x=x)
     check.shape("x", x, ("rows", columns))
-    return x, check.output(out, x.shape, x.dtype, {"x": x})
+    return x
 
 
 def shift_images(
@@ -363,12 +363,16 @@ def shift_images(
     array([[0., 1., 2.],
            [0., 4., 5.]])
     """
+    x = _checked_rows(x, "pixels")
+    rows = x.shape
+    layout = image_layout(shape, rows[1], channels_last)
+    most, (number, edge) = most_pixels(pixels, layout), fill_value(fill, x.dtype)
+    key = stream_key(seed, stream, step)
+    check.shape("x", x, rows)  # again, as reading a setting may run code that changes arrays
     module, threads, ready, result = _ROWS(x, out)
     if not ready:
-        x, result = _checked_rows(x, "pixels", out)
-    layout = image_layout(shape, result.shape[1], channels_last)
-    most, (number, edge) = most_pixels(pixels, layout), fill_value(fill, result.dtype)
-    module.shift_images(x, result, layout, most, number, edge, *stream_key(seed, stream, step), threads)
+        result = check.output(out, x.shape, x.dtype, {"x": x})
+    module.shift_images(x, result, layout, most, number, edge, *key, threads)
     return result
 
 
@@ -427,10 +431,14 @@ def flip_images(
     array([[3., 2., 1.],
            [6., 5., 4.]])
     """
+    x = _checked_rows(x, "pixels")
+    rows = x.shape
+    layout = image_layout(shape, rows[1], channels_last)
+    p, vertical = flip_settings(p, axis)
+    key = stream_key(seed, stream, step)
+    check.shape("x", x, rows)  # again, as reading a setting may run code that changes arrays
     module, threads, ready, result = _ROWS(x, out)
     if not ready:
-        x, result = _checked_rows(x, "pixels", out)
-    layout = image_layout(shape, result.shape[1], channels_last)
-    p, vertical = flip_settings(p, axis)
-    module.flip_images(x, result, layout, p, vertical, *stream_key(seed, stream, step), threads)
+        result = check.output(out, x.shape, x.dtype, {"x": x})
+    module.flip_images(x, result, layout, p, vertical, *key, threads)
     return result

@@ -117,7 +117,8 @@ def class_weighted(
 
 
 _NO_PARAMETERS = np.empty(0)
-_CONSTANT = {float, int, bool, type(None)}
+_CONSTANT = {float, int, bool, str, type(None)}
+_READ_AT_ONCE = {*_CONSTANT, np.ndarray}
 _MOST_KEPT = 256
 
 # By the kind of target.
@@ -198,7 +199,9 @@ def run_loss(
     """
     spec = LOSSES[name]
     weight: Any = sample_weight
-    for kind in () if strict else spec.kinds:
+    # Other settings may run code when they are read, which could change the arrays after they have been checked.
+    plain = not strict and _READ_AT_ONCE.issuperset(map(type, settings.values()))
+    for kind in spec.kinds if plain else ():
         z: Any = outputs
         t: Any = target
         module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
@@ -220,6 +223,8 @@ def run_loss(
     if strict:
         kinds = spec.kinds_of(z.shape[1])
     labels = "labels" in kinds and (t.ndim == 1 or "rows" not in kinds)
+    if settings.get("weight") is not None:
+        settings["weight"] = check.numeric("weight", settings["weight"])
     call = bind_loss(name, z.shape[1], "labels" if labels else "rows", **settings)
     t, weight = check_batch(spec.outputs, z, t, call, sample_weight, grad)
     if strict and not labels:
