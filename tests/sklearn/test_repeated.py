@@ -12,7 +12,7 @@ from training_process import run
 import fastnn
 from fastnn import nn
 from fastnn.sklearn import MLPClassifier, MLPRegressor
-from fastnn.sklearn._repeated import Repeated
+from fastnn.sklearn._repeated import RepeatedFit
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 
@@ -24,13 +24,13 @@ def repeats(monkeypatch):
     class Calls(list):
         off = False
 
-    calls, run_repeated = Calls(), Repeated.run
+    calls, run_repeated = Calls(), RepeatedFit.run
 
     def recording(self, *args):
         calls.append(not calls.off and run_repeated(self, *args))
         return calls[-1]
 
-    monkeypatch.setattr(Repeated, "run", recording)
+    monkeypatch.setattr(RepeatedFit, "run", recording)
     return calls
 
 
