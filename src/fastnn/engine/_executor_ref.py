@@ -324,6 +324,7 @@ class Executor:
         BaseException
             An exception of a Python function of the program. The step has changed nothing then.
         """
+        guards = resize_guards(x, y, weight)
         if not self._takes_batch(x, y, weight, limits):
             return None
         rows = y[:, np.newaxis] if y.ndim == 1 and self.program.target == "rows" else y
@@ -335,6 +336,7 @@ class Executor:
             feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, losses=losses, lock=lock, counters=counters,
             stop_at_nonfinite=stop_at_nonfinite, update_counters=update_counters,
         )  # fmt: skip
+        del guards
         if not self._shared.in_range:
             return None
         if result.error is not None:
