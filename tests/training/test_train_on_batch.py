@@ -453,31 +453,32 @@ def test_no_array_moves_while_it_is_read(which, is_view):
     run(
         f"""
         fastnn.set_num_threads(1)
-        n, which, is_view = 100000, "{which}", {is_view}
+        n, which, is_view = len(X), "{which}", {is_view}
         trainer = fastnn.Trainer(nn.Sequential(nn.Dense(20, 4), seed=0), "{loss}")
-        arrays = {{"x": X[:n].copy(), "y": {y}, "weight": rng.random(n)}}
-        arrays["y"] = arrays["y"][:n].copy()
+        arrays = {{"x": X.copy(), "y": {y}, "weight": rng.random(n)}}
         trainer.train_on_batch(*arrays.values())
         owner = arrays["y" if which == "labels" else which]
         call = [array[:] if is_view else array for array in arrays.values()]
         del arrays
-        outcomes, begun = [], False
+        outcomes, turn, calls = [], threading.Lock(), 0
         def resize():
-            while not begun:
-                time.sleep(1e-5)
-            try:
-                owner.resize(3, refcheck=False)
-                outcomes.append("resized")
-            except ValueError as error:
-                outcomes.append(str(error))
-        sys.setswitchinterval(100)  # the thread goes on only where the call lets it
-        thread = threading.Thread(target=resize)
+            for _ in range(20):
+                turn.acquire()
+                try:
+                    owner.resize(3, refcheck=False)
+                    outcomes.append("resized")
+                except ValueError as error:
+                    outcomes.append(str(error))
+        sys.setswitchinterval(100)  # the thread goes on only where a call lets it
+        turn.acquire()
+        thread = threading.Thread(target=resize, daemon=True)
         thread.start()
-        begun, calls = True, 0
-        while not outcomes and calls < 200:
-            assert np.isfinite(trainer.train_on_batch(*call))
-            calls += 1
-        assert len(outcomes) == 1 and "cannot resize" in outcomes[0], (outcomes, calls)
+        for tries in range(20):
+            turn.release()
+            while len(outcomes) == tries and calls < 500:
+                assert np.isfinite(trainer.train_on_batch(*call))
+                calls += 1
+        assert len(outcomes) == 20 and all("cannot resize" in each for each in outcomes), (outcomes, calls)
         thread.join()
         assert trainer.step_count == 1 + calls
         if not is_view:
