@@ -141,7 +141,11 @@ def is_taken(net, loss, target, arrays, limits=None):
 
 
 @BACKENDS
-@pytest.mark.parametrize(("kind", "arrays", "plain"), [(case[0], *case[2:]) for case in CASES], ids=[f"{case[0]}, {case[1]}" for case in CASES])
+@pytest.mark.parametrize(
+    ("kind", "arrays", "plain"),
+    [(case[0], *case[2:]) for case in CASES],
+    ids=[f"{case[0]}, {case[1]}" for case in CASES],
+)
 def test_what_is_taken(kind, arrays, plain, backend):
     outputs, loss, target = CLASSES, "cross_entropy", "labels"
     if kind == "targets":

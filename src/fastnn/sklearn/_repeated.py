@@ -127,7 +127,11 @@ class RepeatedFit:
         if type(X) is not np.ndarray or type(y) is not np.ndarray or X.dtype.char not in "fd" or X.ndim != 2:
             return False
         rows = len(X)
-        if y.shape[:1] != X.shape[:1] or rows > self.most_rows or (self.batch_size != "auto" and rows != self.most_rows):
+        if (
+            y.shape[:1] != X.shape[:1]
+            or rows > self.most_rows
+            or (self.batch_size != "auto" and rows != self.most_rows)
+        ):
             return False
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
