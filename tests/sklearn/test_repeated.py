@@ -18,7 +18,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 
 @pytest.fixture
 def repeats(monkeypatch):
-    """Return a list to which each call that may be a repeated fit appends whether it was one; `repeats.off` forbids it."""
+    """Return a list to which each call that may be a repeated fit appends whether it is; `repeats.off` forbids it."""
 
     class Calls(list):
         off = False

@@ -25,7 +25,6 @@ from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
 from fastnn.engine.observe import empty_table
 
-
 _ROWS: Final = tuple(np.dtype(each) for each in (np.float32, np.float64, np.uint8))
 _INTEGERS: Final = tuple(np.dtype(each) for each in (np.int64, np.int32))
 
@@ -316,8 +315,8 @@ class Executor:
         Returns
         -------
         float or None
-            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for arrays that are
-            not plain, and if an id is out of range; the caller then checks them, with messages, and calls `run_steps`.
+            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for arrays that
+            are not plain, and if an id is out of range; the caller then checks them, with messages, and calls `run_steps`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Steps of single batches, `Trainer.train_on_batch`: one call of the executor for plain arrays; others are checked here."""
+"""Steps of single batches, `Trainer.train_on_batch`: a call of the executor for plain arrays, checks for others."""
 
 from __future__ import annotations
 
