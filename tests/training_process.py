@@ -1,13 +1,14 @@
-"""`run` executes a test's script in a new process, after common imports and data."""
+"""`run` executes a test's script in a new process, after common imports and data; `in_two_threads` calls a step."""
 
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
-COMMON = """
+COMMON = '''
 import os, resource, signal, sys, threading, time
 import numpy as np
 import fastnn
@@ -20,7 +21,35 @@ def net_of():
     return nn.Sequential(
         nn.Dense(20, 64, bias=False), nn.BatchNorm(64), nn.ReLU(), nn.Dropout(0.1), nn.Dense(64, 4), seed=3
     )
-"""
+
+def run_under_signals(step, handle, error, every):
+    """Call `step` again and again for two seconds while signals call `handle`; every so many raise an error in a step.
+
+    Return the numbers of signals and of errors that came out of a step.
+    """
+    signals, errors, running = 0, 0, False
+
+    def handler(number, frame):
+        nonlocal signals
+        handle()
+        signals += 1
+        if running and signals % every == 0:
+            raise error
+
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0015)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        try:
+            running = True
+            step()
+            running = False
+        except error:
+            running = False
+            errors += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return signals, errors
+'''
 DATA = """
 rng = np.random.default_rng(0)
 X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 200000)
@@ -41,6 +70,36 @@ def run(script, backend, data=DATA, timeout=120):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
+
+
+def in_two_threads(steps):
+    """Call two functions in a thread each, again and again, and return how many calls were not refused.
+
+    Parameters
+    ----------
+    steps : sequence of two callables
+        Each takes the number of the call. They train one net, and may be refused for that.
+    """
+    done, wrong, start = [0, 0], [], threading.Barrier(2)
+
+    def loop(i):
+        start.wait()
+        for number in range(150):
+            try:
+                steps[i](number)
+                done[i] += 1
+            except RuntimeError as error:
+                if "being trained" not in str(error):
+                    wrong.append(error)
+
+    threads = [threading.Thread(target=loop, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert sum(done)
+    return sum(done)
 
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])

@@ -21,6 +21,22 @@ from fastnn._typing import Array
 SUM_TOLERANCE = 2e-3
 
 
+class TargetLimits(NamedTuple):
+    """What a step checks of rows of targets; with the defaults, that they are finite and in a matrix.
+
+    Attributes
+    ----------
+    low, high : float
+        Bounds of the numbers.
+    may_be_vector : bool
+        Whether rows of one number may be a vector.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    may_be_vector: bool = False
+
+
 class Setting(NamedTuple):
     """A setting of a loss: a truth value, a number with low <= value < high (an integer: value <= high), or an array.
 

@@ -2,35 +2,37 @@
 
 import copy
 import pickle
-import threading
 import warnings
 
 import numpy as np
 import pytest
-from training_process import run
+from training_process import in_two_threads, run
 
 import fastnn
 from fastnn import nn
 from fastnn.sklearn import MLPClassifier, MLPRegressor
-from fastnn.sklearn._repeated import Repeated
+from fastnn.sklearn._repeated import RepeatedFit
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 
 
 @pytest.fixture
 def repeats(monkeypatch):
-    """Return a list to which each call appends whether it was repeated; `repeats.off` takes the general way."""
+    """Return a list to which each call that may be a repeated fit appends whether it is; `repeats.off` forbids it."""
 
     class Calls(list):
         off = False
 
-    calls, run_repeated = Calls(), Repeated.run
+    calls, run_repeated = Calls(), RepeatedFit.run
 
     def recording(self, *args):
-        calls.append(not calls.off and run_repeated(self, *args))
+        if calls.off:
+            return False
+        calls.append(True)  # also if it raises an error: the general way comes after the return
+        calls[-1] = run_repeated(self, *args)
         return calls[-1]
 
-    monkeypatch.setattr(Repeated, "run", recording)
+    monkeypatch.setattr(RepeatedFit, "run", recording)
     return calls
 
 
@@ -92,7 +94,8 @@ PARAMETERS = {
 def compare(estimator, stream, repeats, repeated, first):
     """Compare calls with those of a twin on the general way."""
     twin = copy.deepcopy(estimator)
-    outcomes = []
+    repeats.clear()
+    sizes = []
     for i, (X, y) in enumerate(stream):
         arguments = (X, y, None, *first) if i == 0 else (X, y)
         results = []
@@ -108,13 +111,12 @@ def compare(estimator, stream, repeats, repeated, first):
                 except ValueError as error:
                     results.append([str(error)])
         assert results[0] == results[1]
-        outcomes += results[0]
+        sizes.append(len(X))
         assert_same(estimator, twin)
     if repeated:
-        assert any(repeats)
+        assert repeats == [estimator.batch_size in ("auto", size) for size in sizes[1:]]
     else:
         assert not any(repeats)
-    return outcomes
 
 
 @BACKENDS
@@ -271,28 +273,52 @@ def test_a_fit_between(rng, repeats):
     assert_same(one, two)
 
 
+class Changing:
+    """Targets that another thread changes after an estimator has made them: its method `_plain_target`."""
+
+    def __init__(self, method, value):
+        self.method, self.value = method, value
+
+    def __call__(self, y, target):
+        made = self.method(y, target).copy()
+        made[2] = self.value
+        return made
+
+
+@BACKENDS
+@pytest.mark.parametrize("generator", [3, np.random.RandomState(7), None], ids=["number", "the user's", "global"])
+@pytest.mark.parametrize("value", [3, -1, np.nan], ids=str)
+def test_a_call_that_is_not_taken_draws_nothing(value, generator, backend, rng, repeats, monkeypatch):
+    """However late it turns out that a call is not repeated: the general way draws the only order."""
+    X, y = rng.normal(size=(30, 4)), np.resize(np.arange(3), 30)
+    with fastnn.backend(backend):
+        if np.isnan(value):
+            one, y = MLPRegressor(hidden_layer_sizes=(5,), random_state=copy.deepcopy(generator)), y.astype(float)
+            one.partial_fit(X, y)
+        else:
+            one = MLPClassifier((5,), random_state=copy.deepcopy(generator)).partial_fit(X, y, classes=np.arange(3))
+        one.partial_fit(X, y)
+        assert repeats == [True]
+        two = copy.deepcopy(one)
+        monkeypatch.setattr(one, "_plain_target", Changing(one._plain_target, value), raising=True)
+        for each in (one, two):
+            repeats.off = each is two
+            if generator is None:
+                np.random.seed(5)  # noqa: NPY002 - the global generator is what is tested
+            each.partial_fit(X, y)
+        assert repeats == [True, False]
+        monkeypatch.undo()
+        assert_same(one, two)
+
+
 def test_two_threads_on_one_estimator(rng):
     X, y = rng.normal(size=(200, 4)), rng.integers(0, 3, 200)
     estimator = MLPClassifier((60, 60), random_state=0).partial_fit(X, y, classes=np.arange(3)).partial_fit(X, y)
-    counts, wrong, start = [0, 0], [], threading.Barrier(2)
-
-    def loop(i):
-        start.wait()
-        for step in range(200):
-            try:
-                estimator.partial_fit(X, y.tolist() if i == 0 and step % 2 else y)  # the general way as well
-                counts[i] += 1
-            except RuntimeError as error:
-                if "is being trained" not in str(error):
-                    wrong.append(error)
-
-    threads = [threading.Thread(target=loop, args=(i,)) for i in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert len(estimator.loss_curve_) == estimator._optimizer.t == 2 + sum(counts)
+    done = in_two_threads([
+        lambda number: estimator.partial_fit(X, y.tolist() if number % 2 else y),  # the general way as well
+        lambda number: estimator.partial_fit(X, y),
+    ])  # fmt: skip
+    assert len(estimator.loss_curve_) == estimator._optimizer.t == 2 + done
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="needs POSIX signals")
@@ -303,27 +329,12 @@ def test_interrupts_lose_no_step():
         from fastnn.sklearn import MLPClassifier
         X, y = X[:100], y[:100]
         estimator = MLPClassifier((40, 40), random_state=0).partial_fit(X, y, classes=np.arange(4)).partial_fit(X, y)
-        seen, running = [], False
-        def handler(number, frame):
+        def handle():
             assert np.isfinite(estimator.predict_proba(X[:3])).all()
-            seen.append(number)
-            if running and len(seen) % 3 == 0:
-                raise KeyboardInterrupt
         warnings.simplefilter("ignore")
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0013)
-        end, errors = time.monotonic() + 2, 0
-        while time.monotonic() < end:
-            try:
-                running = True
-                estimator.partial_fit(X, y)
-                running = False
-            except KeyboardInterrupt:
-                running = False
-                errors += 1
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signals, errors = run_under_signals(lambda: estimator.partial_fit(X, y), handle, KeyboardInterrupt, 3)
         estimator.partial_fit(X, y)
-        assert len(seen) > 50 and errors > 5, (len(seen), errors)
+        assert signals > 50 and errors > 5, (signals, errors)
         assert not estimator._model.net.training_claim.taken and estimator._model.net.lock.holders == set()
         assert estimator._optimizer.t == estimator._training_steps == estimator._model.net.training_steps
         """,

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import threading
 import warnings
 
 import loss_cases
@@ -10,7 +9,7 @@ import nets
 import numpy as np
 import pytest
 from training_process import BACKENDS as PROCESS_BACKENDS
-from training_process import run
+from training_process import in_two_threads, run
 from zoo import LAYOUTS
 
 import fastnn
@@ -184,7 +183,7 @@ def test_kinds_of_arrays(backend, rng):
         wanted = start.copy()
         loss = wanted.train_on_batch(X, y, weight)
         xs = [X.astype(kind) for kind in (np.float64, np.uint8, np.int16)] + [each(X) for each in LAYOUTS.values()]
-        ys = [y.astype(kind) for kind in (np.int32, np.uint8, np.longlong, bool, np.int16) if kind is not bool]
+        ys = [y.astype(kind) for kind in (np.int32, np.uint8, np.longlong, np.int16)]
         ys += [each(y) for each in LAYOUTS.values()]
         weights = [weight.tolist(), LAYOUTS["strided"](weight), LAYOUTS["byte_swapped"](weight)]
         calls = [(each, y, weight) for each in (*xs, X.tolist(), X.view(np.matrix))]
@@ -197,6 +196,13 @@ def test_kinds_of_arrays(backend, rng):
             trainer = start.copy()
             assert trainer.train_on_batch(*call) == loss
             assert_same(trainer, wanted)
+
+
+@BACKENDS
+def test_truth_values_are_labels(backend, rng):
+    X, y = rng.normal(size=(12, 6)), rng.random(12) > 0.5
+    with fastnn.backend(backend):
+        check(fastnn.Trainer(nets.net_of("add")), [(X, y, None), (X, y, None), (X, ~y, None)])
 
 
 @BACKENDS
@@ -405,25 +411,8 @@ def test_two_threads_on_one_net(rng):
     X, y = rng.normal(size=(4000, 6)), rng.integers(0, 3, 4000)
     trainer = fastnn.Trainer(nets.net_of("add"))
     trainer.train_on_batch(X, y)
-    counts, wrong, start = [0, 0], [], threading.Barrier(2)
-
-    def loop(i):
-        start.wait()
-        for _ in range(100):
-            try:
-                trainer.train_on_batch(X, y)
-                counts[i] += 1
-            except RuntimeError as error:
-                if "being trained in another thread" not in str(error):
-                    wrong.append(error)
-
-    threads = [threading.Thread(target=loop, args=(i,)) for i in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert trainer.step_count == trainer.net.training_steps == 1 + sum(counts)
+    done = in_two_threads([lambda _: trainer.train_on_batch(X, y)] * 2)
+    assert trainer.step_count == trainer.net.training_steps == 1 + done
 
 
 @PROCESS_BACKENDS
@@ -436,34 +425,65 @@ def test_handlers_in_the_middle(backend):
         X, y = X[:256], y[:256]
         trainer.train_on_batch(X, y)
         trainer.net.predict(X[:3])
-        seen, refused, running = [], [], False
-        def handler(number, frame):
+        def check_counts():
             state = trainer.state_dict()
             assert state["step_count"] == state["training_steps"] == state["average"]["count"]
-            seen.append(np.isfinite(trainer.net.predict(X[:3])).all())
+        def handle():
+            check_counts()
+            assert np.isfinite(trainer.net.predict(X[:3])).all()
             try:
                 trainer.train_on_batch(X, y)
             except RuntimeError:
-                refused.append(number)
-            if len(seen) % 5 == 0 and running:
-                raise LookupError
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0017)
-        end, errors, running = time.monotonic() + 2, 0, False
-        while time.monotonic() < end:
-            try:
-                running = True
-                trainer.train_on_batch(X, y)
-                running = False
-            except LookupError:
-                running = False
-                errors += 1
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        assert len(seen) > 50 and errors > 5 and all(seen), (len(seen), errors)
-        state = trainer.state_dict()
-        assert state["step_count"] == state["training_steps"] == state["average"]["count"]
+                pass
+        signals, errors = run_under_signals(lambda: trainer.train_on_batch(X, y), handle, LookupError, 5)
+        assert signals > 50 and errors > 5, (signals, errors)
+        check_counts()
         assert not trainer.net.training_claim.taken and trainer.net.lock.holders == set()
         trainer.train_on_batch(X, y)
         """,
         backend,
+    )
+
+
+@pytest.mark.parametrize("which", ["x", "y", "weight", "labels"])
+@pytest.mark.parametrize("is_view", [False, True])
+def test_no_array_moves_while_it_is_read(which, is_view):
+    """Another thread that runs while large arrays are checked, or during the step, cannot free their memory."""
+    loss, y = ("cross_entropy", "y % 4") if which == "labels" else ("mean_squared_error", "rng.random((n, 4))")
+    run(
+        f"""
+        fastnn.set_num_threads(1)
+        n, which, is_view = len(X), "{which}", {is_view}
+        trainer = fastnn.Trainer(nn.Sequential(nn.Dense(20, 4), seed=0), "{loss}")
+        arrays = {{"x": X.copy(), "y": {y}, "weight": rng.random(n)}}
+        trainer.train_on_batch(*arrays.values())
+        owner = arrays["y" if which == "labels" else which]
+        call = [array[:] if is_view else array for array in arrays.values()]
+        del arrays
+        outcomes, turn, calls = [], threading.Lock(), 0
+        def resize():
+            for _ in range(20):
+                turn.acquire()
+                try:
+                    owner.resize(3, refcheck=False)
+                    outcomes.append("resized")
+                except ValueError as error:
+                    outcomes.append(str(error))
+        sys.setswitchinterval(100)  # the thread goes on only where a call lets it
+        turn.acquire()
+        thread = threading.Thread(target=resize, daemon=True)
+        thread.start()
+        for tries in range(20):
+            turn.release()
+            while len(outcomes) == tries and calls < 500:
+                assert np.isfinite(trainer.train_on_batch(*call))
+                calls += 1
+        assert len(outcomes) == 20 and all("cannot resize" in each for each in outcomes), (outcomes, calls)
+        thread.join()
+        assert trainer.step_count == 1 + calls
+        if not is_view:
+            del call
+            owner.resize(3, refcheck=False)  # allowed again
+        """,
+        "native",
     )

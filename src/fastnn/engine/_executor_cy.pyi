@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+from fastnn._losses import TargetLimits
 from fastnn._typing import Array
 from fastnn.engine._inference_cy import InferenceExecutor
 from fastnn.engine._lock import Counter, NetLock
@@ -40,7 +43,8 @@ class Executor(InferenceExecutor):
         x: Array,
         y: Array,
         weight: Array | None,
-        limits: tuple[float, float, bool],
+        *,
+        limits: TargetLimits,
         scalars: Array,
         row: int,
         step: int,
@@ -50,10 +54,9 @@ class Executor(InferenceExecutor):
         lock: NetLock | None = None,
         counters: tuple[Counter, ...] = (),
         update_counters: tuple[Counter, ...] = (),
-        order: Array | None = None,
+        draw_order: Callable[[], Array | None] | None = None,
         losses: Array | None = None,
         stop_at_nonfinite: bool = True,
     ) -> float | None: ...
-    def takes_batch(self, x: Array, y: Array, weight: Array | None, limits: tuple[float, float, bool]) -> bool: ...
     def restore_order(self) -> None: ...
     def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...

@@ -18,12 +18,13 @@ from fastnn.kernels._gather_cy cimport Source, struct_of
 
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._given_cy cimport given_labels, given_matrix, given_rows, given_weights, guard_of
+from fastnn.engine._given_cy cimport (all_below, plain_integers, plain_matrix, plain_rows, plain_weights,
+                                      resize_guard)
 from fastnn.engine._inference_cy cimport InferenceExecutor, check_columns, check_length, fill_scaling
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
 from fastnn.engine._ops_cy cimport run_ops
-from fastnn._validation import refuse
+from fastnn._validation import kind_of, refuse
 from fastnn.engine.feed import StepResult, refuse_ids
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 
@@ -152,6 +153,29 @@ cdef class _FeedArrays:
         fill_scaling(&self.rows.y_scaling, feed.target_scaling, self.rows.y.cols)
 
 
+cdef str described(array):
+    """Return what an array is, for a message."""
+    if not isinstance(array, np.ndarray):
+        return kind_of(array)
+    return f"dtype {array.dtype}, shape {array.shape} and strides {array.strides}"
+
+
+cdef double *loss_of_step(losses) except NULL:
+    """Point to where the loss of a single step is stored."""
+    cdef plain_array a
+    if not (is_plain(losses, &a) and a.kind == c"d" and a.ndim == 1 and a.size >= 1 and a.writable):
+        refuse(ValueError, "losses", "be a vector of float64, writable, for a step", described(losses))
+    return <double *> a.data
+
+
+cdef const int64_t *order_of_rows(order, fnn_size n) except NULL:
+    """Point to the numbers of a batch's rows in the order in which a step takes them."""
+    cdef const int64_t *numbers = plain_integers(order, n, NULL)
+    if numbers is NULL:
+        refuse(ValueError, "draw_order", f"return a vector of {n} numbers of int64, C-contiguous", described(order))
+    return numbers
+
+
 cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept nogil:
     """Bring one array of a matrix of parameters into panels, or out of them."""
     if panels:
@@ -167,6 +191,7 @@ cdef class Executor(InferenceExecutor):
     # of the batches that `run_batch` takes
     cdef fnn_size least_rows
     cdef bint takes_labels
+    cdef int64_t classes            # of which the labels are
     cdef fnn_size target_width
 
     def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
@@ -175,6 +200,7 @@ cdef class Executor(InferenceExecutor):
         self._label_room = np.empty(capacity if program.target == "labels" else 0, np.int64)
         self.least_rows = 2 if program.has_batch_statistics else 1
         self.takes_labels, self.target_width = program.target == "labels", program.batch.get("batch:target", 0)
+        self.classes = program.labels[0].classes if self.takes_labels else 0
 
     def array(self, str name, rows):
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
@@ -244,7 +270,7 @@ cdef class Executor(InferenceExecutor):
             refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         if scalars is not None:
             if not (is_plain(scalars, &row) and row.kind == c"d" and row.ndim == 1 and row.contiguous):
-                refuse(ValueError, "scalars", "be a vector of float64", "another array")
+                refuse(ValueError, "scalars", "be a vector of float64, C-contiguous", described(scalars))
             self._check_scalars(row.size)
         reserve_scratch()
         context = self._acquire(lock)
@@ -325,28 +351,25 @@ cdef class Executor(InferenceExecutor):
             first + r.done, self.program.labels, tuple(self.program.ids.values()))
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
-    def run_batch(self, x, y, weight, tuple limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
-                  target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=(), order=None,
+    def run_batch(self, x, y, weight, *, limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
+                  target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=(), draw_order=None,
                   losses=None, bint stop_at_nonfinite=True):
-        """Run one training step of all rows of arrays that nobody has checked; None if they are no usual ones."""
+        """Run one training step of all rows of arrays that nobody has checked; None if they are not plain."""
         cdef shared *s = &self.shared
         cdef step_slice r
         cdef feed_rows rows
         cdef LockContext context
-        cdef plain_array numbers
+        guards = resize_guard(x), resize_guard(y), resize_guard(weight)  # first: the checks may release the GIL
         if not self._take_batch(&rows, x, y, weight, limits):
             return None
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         fill_scaling(&rows.y_scaling, target_scaling, rows.y.cols)
-        guards = guard_of(x), guard_of(y), None if weight is None else guard_of(weight)
         self._fill_step(&r, rows.n, scalars, row)
+        if losses is not None:
+            r.losses = loss_of_step(losses)
+        order = None if draw_order is None else draw_order()
         if order is not None:
-            r.order = given_labels(order, rows.n, NULL)
-        if losses is not None and is_plain(losses, &numbers):
-            r.losses = <double *> numbers.data
-        if r.order is NULL or (losses is not None and (r.losses is NULL or numbers.kind != c"d" or numbers.size < 1)):
-            refuse(ValueError, "order and losses", "be arrays of int64 and float64, for each row and for a step",
-                   "others")
+            r.order = order_of_rows(order, rows.n)
         r.step, r.stop_at_nonfinite = step, stop_at_nonfinite
         reserve_scratch()
         context = self._acquire(lock)
@@ -373,31 +396,25 @@ cdef class Executor(InferenceExecutor):
             raise take_error(s)
         return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
 
-    def takes_batch(self, x, y, weight, tuple limits):
-        """Return whether `run_batch` runs a step of these arrays."""
-        cdef feed_rows rows
-        return self._take_batch(&rows, x, y, weight, limits)
-
-    cdef bint _take_batch(self, feed_rows *rows, x, y, weight, tuple limits) except -1:
-        """Point to the arrays of one batch. Return False if they are none that can be read as they are."""
-        cdef double low = limits[0], high = limits[1]
-        cdef bint of_one = limits[2]
+    cdef bint _take_batch(self, feed_rows *rows, x, y, weight, limits) except -1:
+        """Point to the arrays of one batch. Return False if one is not plain, or has a number that is refused."""
         cdef fnn_size n = 0
         rows.labels, rows.weight = NULL, NULL
         rows.y.cols = 0
-        if not given_rows(x, False, -INFINITY, INFINITY, &rows.x, &rows.n) or rows.x.cols != self.in_features:
+        if not plain_rows(x, False, -INFINITY, INFINITY, &rows.x, &rows.n) or rows.x.cols != self.in_features:
             return False
         if not self.least_rows <= rows.n <= self.capacity:
             return False
         if self.takes_labels:
-            rows.labels = given_labels(y, rows.n, &self._label_room[0])
-            if rows.labels is NULL:
+            rows.labels = plain_integers(y, rows.n, &self._label_room[0])
+            # Now, so that nothing is drawn for labels out of range, and again when the step reads them.
+            if rows.labels is NULL or not all_below(rows.labels, rows.n, self.classes):
                 return False
-        elif not (given_rows(y, of_one, low, high, &rows.y, &n) and n == rows.n
+        elif not (plain_rows(y, limits.may_be_vector, limits.low, limits.high, &rows.y, &n) and n == rows.n
                   and rows.y.cols == self.target_width):
             return False
         if weight is not None:
-            rows.weight = given_weights(weight, rows.n)
+            rows.weight = plain_weights(weight, rows.n)
         return weight is None or rows.weight is not NULL
 
     cdef int _fill_step(self, step_slice *r, fnn_size rows, table_of_scalars, Py_ssize_t row) except -1:
@@ -405,7 +422,8 @@ cdef class Executor(InferenceExecutor):
         cdef plain_array scalars
         if not (is_plain(table_of_scalars, &scalars) and scalars.kind == c"d" and scalars.contiguous
                 and scalars.ndim == 2 and 0 <= row < scalars.shape[0]):
-            refuse(ValueError, "scalars", f"be a matrix of float64 with a row {row}", "another array")
+            refuse(ValueError, "scalars", f"be a matrix of float64, C-contiguous, with a row {row}",
+                   described(table_of_scalars))
         self._check_scalars(scalars.shape[1])
         r.first, r.n, r.done, r.finite = 0, 1, 0, True
         r.order, r.n_rows, r.n_batches, r.batch_size = &self._row_numbers[0], rows, 1, rows
@@ -421,7 +439,8 @@ cdef class Executor(InferenceExecutor):
         cdef Source x_source
         cdef shared *s = &self.shared
         cdef feed_rows rows
-        if not given_matrix(x, &rows.x, &rows.n):
+        guard = resize_guard(x)
+        if not plain_matrix(x, &rows.x, &rows.n):
             x_source = Source(x)
             rows.x, rows.n = struct_of(x_source), x_source.rows
         if rows.n > self.capacity:
@@ -429,7 +448,6 @@ cdef class Executor(InferenceExecutor):
         if rows.x.cols != self.in_features:
             refuse(ValueError, "x", f"have {self.in_features} columns", rows.x.cols)
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
-        guard = guard_of(x)
         s.feed, s.threads, s.rows = &rows, threads, rows.n
         s.row_numbers, s.in_range = &self._row_numbers[0], True
         with nogil:

@@ -9,12 +9,14 @@ import contextlib
 import math
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._losses import TargetLimits
 from fastnn._typing import Array
 from fastnn.engine._op_ref import Shared
 from fastnn.engine._ops_ref import RUN
@@ -23,11 +25,15 @@ from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
 from fastnn.engine.observe import empty_table
 
+_ROWS: Final = tuple(np.dtype(each) for each in (np.float32, np.float64, np.uint8))
+_INTEGERS: Final = tuple(np.dtype(each) for each in (np.int64, np.int32))
 
-def _is_usual(array: Any, *dtypes: npt.DTypeLike) -> bool:
-    """Whether this is an ndarray that a step reads as it is, of one of some dtypes; by default those of rows."""
-    kinds = [np.dtype(each) for each in dtypes or (np.float32, np.float64, np.uint8)]
-    return type(array) is np.ndarray and array.dtype in kinds and array.flags.carray
+
+def _is_plain(array: Any, dtypes: tuple[np.dtype[Any], ...]) -> bool:
+    """Whether this is a plain array (`_given_cy`) of one of some dtypes."""
+    if type(array) is not np.ndarray or array.dtype not in dtypes:
+        return False
+    return array.flags.c_contiguous and array.flags.aligned
 
 
 class Executor:
@@ -262,7 +268,8 @@ class Executor:
         x: Array,
         y: Array,
         weight: Array | None,
-        limits: tuple[float, float, bool],
+        *,
+        limits: TargetLimits,
         scalars: Array,
         row: int,
         step: int,
@@ -272,22 +279,22 @@ class Executor:
         lock: Any = None,
         counters: tuple[Any, ...] = (),
         update_counters: tuple[Any, ...] = (),
-        order: Array | None = None,
+        draw_order: Callable[[], Array | None] | None = None,
         losses: Array | None = None,
         stop_at_nonfinite: bool = True,
     ) -> float | None:
         """Run one training step of all rows of arrays that nobody has checked.
 
-        Nothing happens to arrays other than the usual ones: ndarrays, C-contiguous and aligned, `x` and rows of targets
-        of float32, float64 or uint8 and finite, labels of int64 or int32, weights of float64, none below 0 and one
-        above; with the right shapes, at least as many rows as the program needs and at most the capacity.
+        Nothing happens unless all arrays are plain: ndarrays, C-contiguous and aligned, `x` and rows of targets of
+        float32, float64 or uint8 and finite, labels of int64 or int32 and in range, weights of float64, none below 0
+        and one above; with the right shapes, at least as many rows as the program needs and at most the capacity.
 
         Parameters
         ----------
         x, y, weight : array_like
             The batch; `weight` is None or has a weight for each row.
-        limits : (float, float, bool)
-            The lowest and the highest number in rows of targets, and whether rows of one number may be a vector.
+        limits : TargetLimits
+            What rows of targets have to be.
         scalars : ndarray of float64, shape (updates, s)
         row : int
             The row of `scalars` that has the numbers of this update.
@@ -297,8 +304,9 @@ class Executor:
             As a `Feed` has them.
         counters, update_counters : tuple of Counter
             Increased by 1 if the step is completed.
-        order : ndarray of int64, shape (n,), optional
-            The row numbers in the order in which the step takes the rows.
+        draw_order : callable, optional
+            Called without arguments when the arrays have been found plain, and the step begins. It returns the row
+            numbers in the order in which the step takes the rows, as an ndarray of int64 of shape (n,), or None.
         losses : ndarray of float64, shape (1,), optional
             Output: the loss of the step.
         stop_at_nonfinite : bool
@@ -307,49 +315,53 @@ class Executor:
         Returns
         -------
         float or None
-            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for other arrays
-            than the usual ones, and if a label or an id is out of range; the caller then checks them, with messages,
-            and calls `run_steps`.
+            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for arrays that
+            are not plain, and if an id is out of range; the caller then checks them, with messages, and calls `run_steps`.
 
         Raises
         ------
         BaseException
             An exception of a Python function of the program. The step has changed nothing then.
         """
-        if not self.takes_batch(x, y, weight, limits):
+        guards = resize_guards(x, y, weight)
+        if not self._takes_batch(x, y, weight, limits):
             return None
         rows = y[:, np.newaxis] if y.ndim == 1 and self.program.target == "rows" else y
         labels = y.astype(np.int64, copy=False) if self.program.target == "labels" else rows
+        order = None if draw_order is None else draw_order()
         order = np.arange(len(x)) if order is None else order
         feed = Feed(x, order, len(x), labels, weight, False, scaling, target_scaling)
         result = self.run_steps(
             feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, losses=losses, lock=lock, counters=counters,
             stop_at_nonfinite=stop_at_nonfinite, update_counters=update_counters,
         )  # fmt: skip
+        del guards
         if not self._shared.in_range:
             return None
         if result.error is not None:
             raise result.error
         return result.last_loss if not result.finite else result.loss / result.weight if result.weight else 0.0
 
-    def takes_batch(self, x: Any, y: Any, weight: Any, limits: tuple[float, float, bool]) -> bool:
-        """Return whether `run_batch` runs a step of these arrays, unless a label or an id is out of range."""
+    def _takes_batch(self, x: Any, y: Any, weight: Any, limits: TargetLimits) -> bool:
+        """Whether `run_batch` runs a step of these arrays."""
         program = self.program
-        least = 2 if program.has_batch_statistics else 1
-        shape = len(x), program.batch[program.input]
-        if not (_is_usual(x) and x.shape == shape and least <= len(x) <= self.capacity and np.isfinite(x).all()):
+        least, width = 2 if program.has_batch_statistics else 1, program.batch[program.input]
+        if not (_is_plain(x, _ROWS) and x.ndim == 2 and x.shape[1] == width and np.isfinite(x).all()):
+            return False
+        if not least <= len(x) <= self.capacity:
             return False
         if weight is not None:
-            if not (_is_usual(weight, np.float64) and weight.shape == shape[:1] and (weight >= 0).all()):
+            if not (_is_plain(weight, _ROWS[1:2]) and weight.shape == (len(x),) and (weight >= 0).all()):
                 return False
             if not 0 < weight.sum() < math.inf:
                 return False
         if program.target == "labels":
-            return _is_usual(y, np.int64, np.int32) and y.shape == shape[:1]
-        low, high, of_one = limits
-        if not _is_usual(y) or not (np.isfinite(y) & (y >= low) & (y <= high)).all():
+            is_plain = _is_plain(y, _INTEGERS) and y.shape == (len(x),)
+            return is_plain and bool(((y >= 0) & (y < program.labels[0].classes)).all())
+        if not (_is_plain(y, _ROWS) and (np.isfinite(y) & (y >= limits.low) & (y <= limits.high)).all()):
             return False
-        return y.shape == (len(x), program.batch["batch:target"]) or (of_one and y.shape == shape[:1])
+        width = program.batch["batch:target"]
+        return y.shape == (len(x), width) or (limits.may_be_vector and width == 1 and y.shape == (len(x),))
 
     def _check_scalars(self, scalars: Array | None) -> None:
         wanted = self.program.update.n_scalars if self.program.update is not None else 0

@@ -1,11 +1,16 @@
-"""The arrays that a caller gives to a single step, as structs: of usual arrays, without Python code.
+"""The arrays that a caller gives to a single step, as structs: of plain arrays, without Python code.
 
-What is unusual about an array, or wrong, is for `_validation` to say: the functions here only say that it is.
+A plain array is an ndarray, of no subclass, that the step reads as it is: aligned, in the machine's byte order and,
+except for `plain_matrix`, C-contiguous. Rows are float32, float64 or uint8, labels and row numbers int64 or int32,
+weights float64. What is wrong with another array, if anything, is for `_validation` to say.
+
+Callers take the `resize_guard` of an array first: the functions here may release the GIL.
 """
 
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.math cimport ceil
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cimport numpy as cnp
 
@@ -20,7 +25,7 @@ cnp.import_array()
 cdef object ndarray = np.ndarray
 
 cdef enum:
-    HELD = 1 << 15              # entries that are checked without releasing the GIL
+    MOST_WITH_GIL = 1 << 15     # entries that are checked with the GIL held; more are checked without it
 
 ctypedef fused number:
     float
@@ -42,8 +47,9 @@ cdef bint all_within(const plain_array *a, double low, double high) noexcept nog
         return within[float](<const float *> a.data, a.size, <float> max(low, -FLT_MAX), <float> min(high, FLT_MAX))
     if a.kind == c"d":
         return within[double](<const double *> a.data, a.size, max(low, -DBL_MAX), min(high, DBL_MAX))
-    return within[uint8_t](<const uint8_t *> a.data, a.size, <uint8_t> min(max(low, 0), 255),
-                           <uint8_t> max(min(high, 255), 0))
+    if low > 255 or high < 0:
+        return a.size == 0
+    return within[uint8_t](<const uint8_t *> a.data, a.size, <uint8_t> ceil(max(low, 0)), <uint8_t> min(high, 255))
 
 
 cdef void fill_rows(const plain_array *a, source *rows, fnn_size *n) noexcept:
@@ -55,7 +61,7 @@ cdef void fill_rows(const plain_array *a, source *rows, fnn_size *n) noexcept:
         rows.cols, rows.col_bytes = 1, a.itemsize
 
 
-cdef bint given_matrix(array, source *rows, fnn_size *n) noexcept:
+cdef bint plain_matrix(array, source *rows, fnn_size *n) noexcept:
     """Point to the rows of a matrix of any strides, and say how many they are. Return False if it is none."""
     cdef plain_array a
     if not is_plain(array, &a) or a.ndim != 2:
@@ -64,15 +70,15 @@ cdef bint given_matrix(array, source *rows, fnn_size *n) noexcept:
     return True
 
 
-cdef bint given_rows(array, bint of_one, double low, double high, source *rows, fnn_size *n) noexcept:
+cdef bint plain_rows(array, bint may_be_vector, double low, double high, source *rows, fnn_size *n) noexcept:
     """Point to the rows of a matrix and say how many they are. Return False if it is none that can be read as it is.
 
-    All its numbers are finite, and from low to high. With `of_one` it may be a vector, of rows of one number.
+    All its numbers are finite, and from low to high. With `may_be_vector` it may be a vector, of rows of one number.
     """
     cdef plain_array a
-    if not is_plain(array, &a) or not a.contiguous or (a.ndim != 2 and not (of_one and a.ndim == 1)):
+    if not is_plain(array, &a) or not a.contiguous or (a.ndim != 2 and not (may_be_vector and a.ndim == 1)):
         return False
-    if a.size <= HELD:
+    if a.size <= MOST_WITH_GIL:
         if not all_within(&a, low, high):
             return False
     else:
@@ -84,30 +90,35 @@ cdef bint given_rows(array, bint of_one, double low, double high, source *rows, 
     return True
 
 
-cdef const int64_t *given_labels(array, fnn_size n, int64_t *room) noexcept:
-    """Point to n labels of int64, or to a copy of int32 in `room`, if there is any. Return NULL for other arrays.
-
-    The step checks their range when it reads them.
-    """
-    cdef cnp.ndarray labels
-    cdef int kind
+cdef const int64_t *plain_integers(array, fnn_size n, int64_t *room) noexcept:
+    """Point to n integers of int64, or to a copy of int32 in `room`, if there is any. Return NULL for other arrays."""
+    cdef cnp.ndarray integers
     cdef fnn_size i
     if type(array) is not ndarray:
         return NULL
-    labels = array
-    kind = cnp.PyArray_TYPE(labels)
-    if cnp.PyArray_NDIM(labels) != 1 or cnp.PyArray_DIMS(labels)[0] != n or not cnp.PyArray_ISCARRAY_RO(labels):
+    integers = array
+    if (cnp.PyArray_NDIM(integers) != 1 or cnp.PyArray_DIMS(integers)[0] != n
+            or not cnp.PyArray_ISCARRAY_RO(integers) or not cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(integers))):
         return NULL
-    if kind == cnp.NPY_INT64:
-        return <const int64_t *> cnp.PyArray_DATA(labels)
-    if kind != cnp.NPY_INT32 or room is NULL:
+    if cnp.PyArray_ITEMSIZE(integers) == sizeof(int64_t):
+        return <const int64_t *> cnp.PyArray_DATA(integers)
+    if cnp.PyArray_ITEMSIZE(integers) != sizeof(int32_t) or room is NULL:
         return NULL
     for i in range(n):
-        room[i] = (<const int32_t *> cnp.PyArray_DATA(labels))[i]
+        room[i] = (<const int32_t *> cnp.PyArray_DATA(integers))[i]
     return room
 
 
-cdef const double *given_weights(array, fnn_size n) noexcept:
+cdef bint all_below(const int64_t *x, fnn_size n, int64_t bound) noexcept:
+    """Whether all integers are from 0 to below a bound."""
+    cdef bint bad = False
+    cdef fnn_size i
+    for i in range(n):
+        bad |= <uint64_t> x[i] >= <uint64_t> bound
+    return not bad
+
+
+cdef const double *plain_weights(array, fnn_size n) noexcept:
     """Point to the weights of n rows: float64, finite, none below 0, one above. Return NULL if they are others."""
     cdef plain_array a
     cdef double total = 0.0
@@ -121,8 +132,14 @@ cdef const double *given_weights(array, fnn_size n) noexcept:
     return <const double *> a.data if 0.0 < total <= DBL_MAX else NULL
 
 
-cdef object guard_of(array):
-    """Return a weak reference to the array that owns the memory: while it exists, NumPy refuses to resize that one."""
+cpdef object resize_guard(array):
+    """Return a weak reference to the array that owns the memory; None for what is no ndarray.
+
+    While the reference exists, NumPy refuses ``resize(refcheck=False)`` of that array, which would free memory that is
+    still read. Views own no memory, and cannot be resized.
+    """
+    if not isinstance(array, ndarray):
+        return None
     owner = array
     while isinstance(owner, ndarray):
         array, owner = owner, owner.base

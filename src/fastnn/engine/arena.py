@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.engine._given_cy import resize_guard
 from fastnn.engine._lock import NetLock
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -82,18 +82,8 @@ def own_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def resize_guards(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
-    """Return weak references to arrays and to the arrays that they are views of.
-
-    While the references exist, NumPy refuses `ndarray.resize(refcheck=False)`, which would free memory that is still
-    read.
-    """
-    references = []
-    for array in arrays:
-        owner: Any = array
-        while isinstance(owner, np.ndarray):
-            references.append(weakref.ref(owner))
-            owner = owner.base
-    return tuple(references)
+    """Return what keeps the memory of arrays in place while it exists: the `resize_guard` of each."""
+    return tuple(map(resize_guard, arrays))
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:

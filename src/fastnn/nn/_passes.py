@@ -68,7 +68,7 @@ class TrainingPasses(Predictions):
         """
         if not training:
             return self.predict(x)
-        checked, attributes = self.as_input("x", x), self.__dict__  # setting them takes a tenth of `__setattr__`'s time
+        checked, attributes = self.as_input("x", x), self.__dict__  # the names are private: none to check
         rows, input_grad = len(checked), bool(input_grad)
         executor = self._runners.training(self.training_program, self.gradient_arena(), rows, input_grad)
         if rows < 2:

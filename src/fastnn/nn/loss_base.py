@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._losses import LOSSES, LossSpec
+from fastnn._losses import LOSSES, LossSpec, TargetLimits
 from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.kernels import losses as kernels
@@ -125,6 +125,35 @@ class Loss(Settings, ABC):
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
         """Refuse rows of targets for which the loss is meaningless; with `finite` also NaN and infinity."""
         self.spec.check_rows(name, target, finite=finite)
+
+
+def target_limits(loss: Loss, target: str, k: int) -> TargetLimits | None:
+    """Return all that has to be checked of the targets of a loss, where a step can check it.
+
+    Parameters
+    ----------
+    loss : Loss
+    target : {"labels", "rows"}
+    k : int
+        The number of outputs.
+
+    Returns
+    -------
+    TargetLimits or None
+        None if the loss has more checks, or makes weights of the targets. The limits of labels are the defaults: they
+        are not used.
+    """
+    spec = loss.spec
+    own = type(loss).check_rows is not Loss.check_rows
+    own |= type(loss).row_weights not in (Loss.row_weights, KernelLoss.row_weights)
+    if own or spec.negative_weights:
+        return None
+    if target == "labels":
+        return None if spec.class_weights and getattr(loss, "weight", None) is not None else TargetLimits()
+    if spec.among or spec.probabilities:
+        return None
+    # A loss that takes labels takes every vector for labels; another one takes it for a column.
+    return TargetLimits(spec.low, spec.high, may_be_vector="labels" not in spec.kinds_of(k))
 
 
 @settings()

@@ -61,7 +61,7 @@ from fastnn.sklearn._parameters import (
     fix_of,
 )
 from fastnn.sklearn._predictor import EstimatorPredictor, LiveCalls, facts_of
-from fastnn.sklearn._repeated import repeats
+from fastnn.sklearn._repeated import tries_repeated_fit
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
@@ -1140,7 +1140,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     @available_if(lambda estimator: estimator._check_solver())
-    @repeats
+    @tries_repeated_fit
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """Train for one epoch on the given rows, from the present weights and with the present optimiser's state.
@@ -1511,7 +1511,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         return "exp" if is_poisson else "identity"
 
     @available_if(lambda estimator: estimator._check_solver())
-    @repeats
+    @tries_repeated_fit
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch on the given rows, from the present weights and with the present optimiser's state.

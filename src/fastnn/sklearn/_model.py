@@ -316,9 +316,9 @@ class Model:
         The values of the estimator's parameters when the trainer was made.
     live_calls : LiveCalls or None
         Predictions of few rows, once one has been made.
-    repeated : Repeated or None
+    repeated_fit : RepeatedFit or None
         What repeats the last `partial_fit`, if these parameters allow it.
-    repeated_for : tuple or None
+    repeated_fit_settings : tuple or None
         The `settings` that it was made for, or found to be impossible.
     """
 
@@ -327,8 +327,8 @@ class Model:
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
         self.live_calls: Any = None
-        self.repeated: Any = None
-        self.repeated_for: tuple[Any, ...] | None = None
+        self.repeated_fit: Any = None
+        self.repeated_fit_settings: tuple[Any, ...] | None = None
         weights: list[str] = []
         shifts: list[str] = []
         for layer in net.leaves:

@@ -34,7 +34,7 @@ from fastnn.sklearn._model import (
     settings_of,
 )  # fmt: skip
 from fastnn.sklearn._optimizer import OptimizerState
-from fastnn.sklearn._repeated import keep_repeated
+from fastnn.sklearn._repeated import prepare_repeated_fit
 from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
 from fastnn.sklearn._scaling import fit_scalers
 from fastnn.sklearn._targets import encode
@@ -127,7 +127,7 @@ class StochasticFit(StepLoop):
         if trainer is not model.trainer:
             model = copy.copy(model)
             model.trainer, model.settings = trainer, settings_of(estimator)
-            model.repeated = model.repeated_for = None
+            model.repeated_fit = model.repeated_fit_settings = None
         super().__init__(trainer, Observers(callbacks_of(estimator)))
         self.estimator, self.model, self.incremental, self.loss = estimator, model, incremental, trainer.loss
         encoded = encode(self.loss, y, estimator.out_activation_, self.net.dtype)
@@ -267,7 +267,7 @@ class StochasticFit(StepLoop):
         else:
             self.state.average = put_average(trainer, self.training_feeds)
         if self.incremental:
-            keep_repeated(estimator, self.model, self.state)
+            prepare_repeated_fit(estimator, self.model, self.state)
         else:
             trainer.warn_of_average()
 

@@ -1,4 +1,4 @@
-"""Steps of single batches, `Trainer.train_on_batch`: a usual call is one of the executor's, others are checked here."""
+"""Steps of single batches, `Trainer.train_on_batch`: a call of the executor for plain arrays, checks for others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from fastnn import _config
 from fastnn import _validation as v
 from fastnn.engine import Executor, Feed, make_executor
-from fastnn.nn import Loss
-from fastnn.nn.loss_base import KernelLoss
+from fastnn.nn.loss_base import target_limits
 from fastnn.training._core import TrainerCore
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
@@ -21,7 +20,7 @@ NAMES = ("x", "y", "sample_weight")
 
 
 class BatchStep:
-    """What the steps of single batches use until a setting changes, and then another one does.
+    """What `train_on_batch` uses from step to step; a change of settings discards it.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ class BatchStep:
         self.executor, self.frozen, self.output_scaling = executor, net.params.frozen, net.output_scaling
         self.target_scaling = target_scaling(net, trainer.loss)
         self.counters, self.update_counters = (net.forward_counter,), trainer.update_counters
-        self.limits = limits_of(trainer.loss, target, net.out_features)
+        self.limits = target_limits(trainer.loss, target, net.out_features)
 
     def run(self, trainer: TrainerCore, x: Any, y: Any, weight: Any) -> float | None:
         """Make a step of arrays that nobody has checked; None if they have to be, or nothing here fits any more."""
@@ -48,32 +47,18 @@ class BatchStep:
             return None
         table, row = trainer.next_scalars()
         return self.executor.run_batch(
-            x,
-            y,
-            weight,
-            self.limits,
-            table,
-            row,
-            net._forward_counter.value,
-            _config.get_num_threads(),
-            net._scaling,
-            self.target_scaling,
-            net.lock,
-            self.counters,
-            self.update_counters,
-        )
-
-
-def limits_of(loss: Loss, target: str, k: int) -> tuple[float, float, bool] | None:
-    """Return what `Executor.run_batch` takes as limits of targets; None if the loss has other checks or weights."""
-    spec = loss.spec
-    own = type(loss).check_rows is not Loss.check_rows
-    own |= type(loss).row_weights not in (Loss.row_weights, KernelLoss.row_weights)
-    if own or spec.negative_weights:
-        return None
-    if target == "labels":
-        return None if spec.class_weights and getattr(loss, "weight", None) is not None else (0.0, 0.0, False)
-    return None if spec.among or spec.probabilities else (spec.low, spec.high, "labels" not in spec.kinds_of(k))
+            x, y, weight,
+            limits=self.limits,
+            scalars=table,
+            row=row,
+            step=net._forward_counter.value,
+            threads=_config.get_num_threads(),
+            scaling=net._scaling,
+            target_scaling=self.target_scaling,
+            lock=net.lock,
+            counters=self.counters,
+            update_counters=self.update_counters,
+        )  # fmt: skip
 
 
 def train_on_batch(trainer: TrainerCore, x: Any, y: Any, sample_weight: Any) -> float:
