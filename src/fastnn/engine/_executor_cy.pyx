@@ -339,6 +339,7 @@ cdef class Executor(InferenceExecutor):
                 run_slice(&r, self.sections, s)
                 table.let_workers_sleep()
             s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
+            error = take_error(s)  # before the release, which may raise the exception of a deferred signal handler
             if ahead == 0:
                 self._reorder(False)
             for counter in counters:
@@ -347,8 +348,8 @@ cdef class Executor(InferenceExecutor):
                 (<Counter?> counter).value += r.updates
         finally:
             self._release(lock, context)
-        error = take_error(s) if s.in_range else feed.out_of_range(
-            first + r.done, self.program.labels, tuple(self.program.ids.values()))
+        if not s.in_range:
+            error = feed.out_of_range(first + r.done, self.program.labels, tuple(self.program.ids.values()))
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
     def run_batch(self, x, y, weight, *, limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
@@ -382,6 +383,7 @@ cdef class Executor(InferenceExecutor):
                 run_slice(&r, self.sections, s)
                 table.let_workers_sleep()
             s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
+            error = take_error(s)  # before the release, which may raise the exception of a deferred signal handler
             if r.done:
                 for counter in counters:
                     (<Counter?> counter).value += 1
@@ -392,8 +394,8 @@ cdef class Executor(InferenceExecutor):
         del guards
         if not s.in_range:
             return None
-        if s.error is not NULL:
-            raise take_error(s)
+        if error is not None:
+            raise error
         return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
 
     cdef bint _take_batch(self, feed_rows *rows, x, y, weight, limits) except -1:

@@ -66,8 +66,10 @@ def train_on_batch(trainer: TrainerCore, x: Any, y: Any, sample_weight: Any) -> 
     backend = _config.get_backend()
     with trainer.net.training_claim:
         made: BatchStep | None = trainer._batch_steps.get(backend)
+        steps = trainer.net.training_steps
         loss = None if made is None else made.run(trainer, x, y, sample_weight)
-        if loss is not None and math.isfinite(loss):
+        # A step may be made though the mean loss overflows: then it is not made again, to find out why.
+        if loss is not None and (math.isfinite(loss) or trainer.net.training_steps != steps):
             return loss
         return _checked_step(trainer, backend, x, y, sample_weight)
 
