@@ -316,7 +316,8 @@ class Executor:
         -------
         float or None
             The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for arrays that
-            are not plain, and if an id is out of range; the caller then checks them, with messages, and calls `run_steps`.
+            are not plain, and if an id is out of range; the caller then checks them, with messages, and
+            calls `run_steps`.
 
         Raises
         ------
