@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import warnings
 
 import loss_cases
@@ -367,6 +368,51 @@ def test_an_error_of_a_custom_loss_changes_nothing(backend, rng):
         np.testing.assert_equal(state_of(trainer), before)
         failing.clear()
         trainer.train_on_batch(X, y)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_a_step_whose_mean_loss_overflows_is_made_once(backend):
+    """Each loss is finite, but their sum, or that of the weighted losses, is not: the step is made, as in a fit."""
+    x, weights = np.ones((8, 3)), np.full(8, 1e306)
+    with fastnn.backend(backend):
+        for y, weight in ((np.full((8, 1), 1e154), None), (np.full((8, 1), 1e3), weights)):
+            trainers = [
+                fastnn.Trainer(
+                    nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0), "mean_squared_error", optim.SGD(lr=1e-9)
+                )
+                for _ in range(2)
+            ]
+            for step in range(1, 4):
+                trainers[0].train_on_batch(x, y, weight)
+                trainers[1].fit(x, y, sample_weight=weight, epochs=1, batch_size=8, shuffle=False, verbose=0)
+                assert [each.step_count for each in trainers] == [step, step]
+            np.testing.assert_array_equal(*(each.net.params.data for each in trainers))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("fits", [False, True])
+def test_an_error_of_a_function_does_not_outlive_its_step(backend, fits):
+    """A signal's exception comes in its place; the next step must not raise it."""
+    failing = [False]
+
+    def loss(z, t):
+        if failing[0]:
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError("from the loss")
+        return np.square(z - t).mean(axis=1)
+
+    x, y = np.ones((8, 3)), np.ones((8, 1))
+    with fastnn.backend(backend):
+        custom = nn.CustomLoss(loss, lambda z, t: 2 * (z - t))
+        trainer = fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), seed=0), custom)
+        step = (lambda: trainer.fit(x, y, epochs=1, verbose=0)) if fits else lambda: trainer.train_on_batch(x, y)
+        for failing[0] in (False, True, False, False):
+            if failing[0]:
+                with pytest.raises((KeyboardInterrupt, ValueError)):
+                    step()
+            else:
+                step()
+    assert trainer.step_count == 3
 
 
 @BACKENDS
