@@ -50,8 +50,10 @@ cdef inline bint apart(const plain_array *a, const plain_array *b) noexcept nogi
 cdef inline object guard_of(array):
     """Return a weak reference to the array that owns the memory: while it exists, NumPy refuses to resize that one.
 
-    For modules that call `import_array`.
+    None for what is no array. For modules that call `import_array`.
     """
+    if not cnp.PyArray_Check(array):
+        return None
     owner = array
     while cnp.PyArray_Check(owner):
         array, owner = owner, owner.base

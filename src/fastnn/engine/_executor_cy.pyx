@@ -7,10 +7,12 @@
 
 import numpy as np
 
+cimport numpy as cnp
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastnn._arrays cimport guard_of
 from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport is_plain, plain_array, reserve_scratch, table
 from fastnn.kernels._panels cimport into_panels, out_of_panels
@@ -18,8 +20,7 @@ from fastnn.kernels._gather_cy cimport Source, struct_of
 
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._given_cy cimport (all_below, plain_integers, plain_matrix, plain_rows, plain_weights,
-                                      resize_guard)
+from fastnn.engine._given_cy cimport (all_below, plain_integers, plain_matrix, plain_rows, plain_weights)
 from fastnn.engine._inference_cy cimport InferenceExecutor, check_columns, check_length, fill_scaling
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
@@ -27,6 +28,8 @@ from fastnn.engine._ops_cy cimport run_ops
 from fastnn._validation import kind_of, refuse
 from fastnn.engine.feed import StepResult, refuse_ids
 from fastnn.engine.lower import SECTIONS as _SECTIONS
+
+cnp.import_array()
 
 # The fewest steps ahead for which panels pay: to bring weights into panels and back takes about as long as a step
 # (docs/decisions, 14).
@@ -360,7 +363,7 @@ cdef class Executor(InferenceExecutor):
         cdef step_slice r
         cdef feed_rows rows
         cdef LockContext context
-        guards = resize_guard(x), resize_guard(y), resize_guard(weight)  # first: the checks may release the GIL
+        guards = guard_of(x), guard_of(y), guard_of(weight)  # first: the checks may release the GIL
         if not self._take_batch(&rows, x, y, weight, limits):
             return None
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
@@ -441,7 +444,7 @@ cdef class Executor(InferenceExecutor):
         cdef Source x_source
         cdef shared *s = &self.shared
         cdef feed_rows rows
-        guard = resize_guard(x)
+        guard = guard_of(x)
         if not plain_matrix(x, &rows.x, &rows.n):
             x_source = Source(x)
             rows.x, rows.n = struct_of(x_source), x_source.rows

@@ -10,4 +10,3 @@ cdef bint plain_rows(array, bint may_be_vector, double low, double high, source 
 cdef const int64_t *plain_integers(array, fnn_size n, int64_t *room) noexcept
 cdef bint all_below(const int64_t *x, fnn_size n, int64_t bound) noexcept
 cdef const double *plain_weights(array, fnn_size n) noexcept
-cpdef object resize_guard(array)

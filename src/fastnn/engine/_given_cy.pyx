@@ -4,10 +4,9 @@ A plain array is an ndarray, of no subclass, that the step reads as it is: align
 except for `plain_matrix`, C-contiguous. Rows are float32, float64 or uint8, labels and row numbers int64 or int32,
 weights float64. What is wrong with another array, if anything, is for `_validation` to say.
 
-Callers take the `resize_guard` of an array first: the functions here may release the GIL.
+Callers take the `guard_of` an array first: the functions here may release the GIL.
 """
 
-from cpython.weakref cimport PyWeakref_NewRef
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport ceil
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -130,17 +129,3 @@ cdef const double *plain_weights(array, fnn_size n) noexcept:
     for i in range(n):
         total += (<const double *> a.data)[i]
     return <const double *> a.data if 0.0 < total <= DBL_MAX else NULL
-
-
-cpdef object resize_guard(array):
-    """Return a weak reference to the array that owns the memory; None for what is no ndarray.
-
-    While the reference exists, NumPy refuses ``resize(refcheck=False)`` of that array, which would free memory that is
-    still read. Views own no memory, and cannot be resized.
-    """
-    if not isinstance(array, ndarray):
-        return None
-    owner = array
-    while isinstance(owner, ndarray):
-        array, owner = owner, owner.base
-    return PyWeakref_NewRef(array, None)

@@ -170,7 +170,7 @@ cdef class PlainCalls:
             check_net(executor, (<PlainNet> nets[0]).executor, most_rows)
         if (len(nets) > 1 and self._result != MEAN) or (self._result == COLUMN and self._width != 1) or (
                 self._result == CLASSES and len(classes) < max(2, self._width)):
-            refuse(ValueError, "result", "suit the nets and the classes", result)
+            refuse(ValueError, "result", "be one for these nets and classes", result)
         executor = (<PlainNet> nets[0]).executor
         self._out_features = 2 if self._result == BOTH_CLASSES else self._width
         self._kind = c"f" if self._result != MEAN and executor.shared.kernels.itemsize == sizeof(float) else c"d"

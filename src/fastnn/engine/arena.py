@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.engine._given_cy import resize_guard
 from fastnn.engine._lock import NetLock
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -82,8 +82,19 @@ def own_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def resize_guards(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
-    """Return what keeps the memory of arrays in place while it exists: the `resize_guard` of each."""
-    return tuple(map(resize_guard, arrays))
+    """Return weak references to the arrays that own the memory of these.
+
+    While the references exist, NumPy refuses `ndarray.resize(refcheck=False)`, which would free memory that is still
+    read. Compiled code has `guard_of` of _arrays.pxd.
+    """
+    references = []
+    for array in arrays:
+        owner: Any = array
+        while isinstance(owner, np.ndarray) and isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        if owner is not None:
+            references.append(weakref.ref(owner))
+    return tuple(references)
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
