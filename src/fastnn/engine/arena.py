@@ -92,7 +92,7 @@ def resize_guards(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
         owner: Any = array
         while isinstance(owner, np.ndarray) and isinstance(owner.base, np.ndarray):
             owner = owner.base
-        if owner is not None:
+        if isinstance(owner, np.ndarray):
             references.append(weakref.ref(owner))
     return tuple(references)
 
