@@ -320,9 +320,9 @@ def within_floats(name: str, value: object) -> None:
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
     """Return the activation's name and the values of its parameters: those `given`, or the defaults."""
-    if not given and type(name) is str and name in DEFAULTS:
-        return name, DEFAULTS[name]
-    known = named("activation", name, NAMES)
+    known = name if type(name) is str and name in DEFAULTS else named("activation", name, NAMES)
+    if not given:
+        return known, DEFAULTS[known]
     parameters = ACTIVATIONS[known].parameters
     # Activations' functions give all parameters: for floats in range this loop is enough, and takes little time.
     if len(given) == len(parameters):
