@@ -26,7 +26,7 @@ def predictions_table(results):
         micros = [digits(1e6 * each) for each in (seconds["native"], seconds[ARITHMETIC])]
         shown = [spread(case["ratios"][peer]) if peer in case["ratios"] else "-" for peer in peers]
         rows.append([FAMILIES[case["family"]], case["name"], case["shape"], *micros, *shown])
-    head = ["", "net", "", "fastnn, µs", "the arithmetic alone", *(TITLES.get(peer, peer) for peer in peers)]
+    head = ["", "net", "", "fastnn, µs", "the arithmetic alone, µs", *(TITLES.get(peer, peer) for peer in peers)]
     return table(head, rows)
 
 
