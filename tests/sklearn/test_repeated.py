@@ -311,6 +311,44 @@ def test_a_call_that_is_not_taken_draws_nothing(value, generator, backend, rng, 
         assert_same(one, two)
 
 
+@pytest.mark.parametrize(
+    ("given", "repeated"),
+    [
+        ({"classes": np.arange(3)}, True),
+        ({"classes": [0, 1, 2]}, True),
+        ({"classes": (0, 1, 2)}, True),
+        ({"classes": None}, True),
+        ({"classes": [0, 1, 2], "sample_weight": None}, True),
+        ({"classes": [2, 1, 0]}, False),  # the general way sorts them
+        ({"classes": [0, 1]}, False),
+        ({"classes": "012"}, False),
+        ({"sample_weight": np.ones(30)}, False),
+    ],
+)
+def test_arguments_that_say_nothing_new(given, repeated, rng, repeats):
+    """Many programs give the classes in every call."""
+    estimator = MLPClassifier(hidden_layer_sizes=(5,), random_state=0)
+    (X, y), *more = batches(rng, 3, (30, 30, 30))
+    estimator.partial_fit(X, y, classes=[0, 1, 2])
+    twin = copy.deepcopy(estimator)
+    for X, y in more:
+        errors = []
+        for each, off in ((estimator, False), (twin, True)):
+            repeats.off = off
+            repeats.clear()
+            try:
+                each.partial_fit(X, y, **given)
+                errors.append("")
+            except ValueError as error:
+                errors.append(str(error))
+            if not off:
+                assert any(repeats) == repeated
+        assert errors[0] == errors[1]
+        assert_same(estimator, twin)
+    with pytest.raises(TypeError):
+        MLPRegressor().partial_fit(X, y * 1.0).partial_fit(X, y * 1.0, classes=None)
+
+
 def test_two_threads_on_one_estimator(rng):
     X, y = rng.normal(size=(200, 4)), rng.integers(0, 3, 200)
     estimator = MLPClassifier((60, 60), random_state=0).partial_fit(X, y, classes=np.arange(3)).partial_fit(X, y)

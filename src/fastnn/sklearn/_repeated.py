@@ -53,12 +53,27 @@ def tries_repeated_fit(method: _Method) -> _Method:
     @functools.wraps(method)
     def partial_fit(estimator: Any, *args: Any, **kwargs: Any) -> Any:
         model = estimator.__dict__.get("_model")
-        repeated_fit = None if model is None or kwargs or len(args) != 2 else model.repeated_fit
+        repeated_fit = None if model is None or len(args) != 2 else model.repeated_fit
+        if kwargs and repeated_fit is not None and not _says_nothing_new(estimator, kwargs):
+            repeated_fit = None
         if repeated_fit is not None and repeated_fit.run(estimator, model, *args):
             return estimator
         return method(estimator, *args, **kwargs)
 
     return cast(_Method, partial_fit)
+
+
+def _says_nothing_new(estimator: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether these arguments are the known classes, as many programs give them in every call, and no weights."""
+    if not kwargs.keys() <= {"sample_weight", "classes"} or kwargs.get("sample_weight") is not None:
+        return False
+    if "classes" not in kwargs:
+        return True
+    known, classes = estimator.__dict__.get("classes_"), kwargs["classes"]
+    if not isinstance(known, np.ndarray) or not isinstance(classes, list | tuple | np.ndarray | None):
+        return False
+    given = classes.tolist() if isinstance(classes, np.ndarray) else classes
+    return given is None or list(given) == known.tolist()
 
 
 def prepare_repeated_fit(estimator: Any, model: Model, state: OptimizerState) -> None:
