@@ -53,11 +53,11 @@ cdef class Setting:
 
     def override(self, value):
         """Return a context manager, within which this context has its own value."""
-        return overridden(self._override, value)
+        return _overridden(self._override, value)
 
 
 @contextlib.contextmanager
-def overridden(variable, value):
+def _overridden(variable, value):
     """Set a context variable, and set it back at the end."""
     token = variable.set(value)
     try:

@@ -23,7 +23,7 @@ from fastnn.engine._op_cy cimport feed_rows
 from fastnn.kernels._parallel cimport WORK_PER_THREAD
 from fastnn.kernels._scaling_cy cimport scaling_numbers
 
-from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32, refuse, refuse_state
+from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32 as _WHOLE_NUMBERS, refuse, refuse_state
 from fastnn.engine.arena import aligned_zeros
 
 cnp.import_array()
@@ -89,7 +89,7 @@ cdef class PlainNet:
     def __init__(self, InferenceExecutor executor not None, NetLock lock=None):
         self.executor, self.lock = executor, lock
         # Of these ids float32 has rounded some; the general way refuses such rows.
-        self._has_large_ids = any([each.size > WHOLE_NUMBERS_OF_FLOAT32 for each in executor.program.ids.values()])
+        self._has_large_ids = any([each.size > _WHOLE_NUMBERS for each in executor.program.ids.values()])
         is_plain(executor.params.data, &self.params)
         self._set_scaling(None, None)
 
