@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,15 @@ def test_update_after_fits():
     with pytest.raises(RuntimeError, match="the estimator of this predictor does not exist any more"):
         p.update()
     assert p(X[:5, :3]).shape == (5, 3)
+
+
+def test_a_predictor_keeps_no_model_alive():
+    estimator = fitted(MLPRegressor, NUMBERS)
+    p, freed = estimator.predictor(), []
+    weakref.finalize(estimator._model, freed.append, True)
+    del estimator
+    gc.collect()
+    assert freed and p(X[:2]).shape == (2, 2)
 
 
 def test_columns_with_names_and_categories():

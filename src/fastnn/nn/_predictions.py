@@ -84,9 +84,10 @@ class Predictions(NetValues):
         if self._output_scaling is None:
             return self._outputs(X, out)[0]
         z, scaling = self._outputs(X)
-        if out is not None and scaling is not None:
+        if out is not None:
             out[...] = z
-            unscale(out, scaling)
+            if scaling is not None:
+                unscale(out, scaling)
         return z
 
     def predict_any_rows(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:

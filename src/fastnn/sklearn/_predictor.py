@@ -81,7 +81,7 @@ class EstimatorSnapshot(NamedTuple):
     ----------
     twin, nameless : estimator
         The copy, with and without the names of columns: arrays have none, and scikit-learn would warn at each call.
-    model : Model
+    model : weakref.ref of Model
         That of the estimator itself when the copy was made.
     facts : tuple
         What of the estimator, besides the values of its net, decides on its predictions.
@@ -91,7 +91,7 @@ class EstimatorSnapshot(NamedTuple):
     plain: tuple[PlainNet, ...]
     twin: Any
     nameless: Any
-    model: Model
+    model: weakref.ref[Model]
     facts: tuple[Any, ...]
     in_features: int
     out_features: int | None
@@ -124,7 +124,7 @@ class EstimatorPredictor(Predictor):
             plain = (plain_snapshot(net, self._plain_rows, _LINKS[twin.out_activation_]),)
         width, dtype = _columns_and_dtype(twin, self._method, net)
         snapshot = EstimatorSnapshot(
-            (net,), plain, twin, nameless, model, facts, twin.n_features_in_, width, dtype
+            (net,), plain, twin, nameless, weakref.ref(model), facts, twin.n_features_in_, width, dtype
         )  # fmt: skip
         kind, classes = result or ("", None)
         return PlainCalls(plain, self._plain_rows, kind, "", classes, finite=True, snapshot=snapshot)
@@ -132,7 +132,8 @@ class EstimatorPredictor(Predictor):
     def _refill(self, snapshot: EstimatorSnapshot) -> bool:
         estimator = self._existing(self._reference)
         model, facts = estimator._current_model(), facts_of(estimator)
-        if model is not snapshot.model or any(map(operator.is_not, facts, snapshot.facts)):
+        is_same = snapshot.model() is model and all(map(operator.is_, facts, snapshot.facts))
+        if not is_same:
             return False
         if not np.array_equal(getattr(estimator, "classes_", 0), getattr(snapshot.twin, "classes_", 0)):
             return False
