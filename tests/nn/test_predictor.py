@@ -121,6 +121,8 @@ REFUSED = {
     "wide": lambda x, out: (np.hstack([x, x]),),
     "text": lambda x, out: ([["a"] * WIDTH],),
     "out overlaps x": lambda x, out: (x, x[:, : out.shape[1]]),
+    "out is the beginning of x": lambda x, out: (x, x.ravel()[: out.size].reshape(out.shape)),
+    "out is the end of x": lambda x, out: (x, x.ravel()[-out.size :].reshape(out.shape)),
     "out is a list": lambda x, out: (x, out.tolist()),
     "out of another dtype": lambda x, out: (x, out.astype(float)),
     "out of another shape": lambda x, out: (x, out[:1]),
