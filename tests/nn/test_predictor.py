@@ -187,16 +187,18 @@ def test_rows(impl):
 
 @pytest.mark.parametrize("name", ["norm first", "fused", "custom"])
 def test_update_takes_the_present_values(impl, name):
-    net, other = net_of(name, scaled=True), net_of(name, seed=4)
-    p, x = net.predictor(), rows_of(net, 100)
-    before = net.predict(x)
-    net.copy_from(other)
-    net.scaler = None
-    np.testing.assert_array_equal(p(x), before)
-    np.testing.assert_array_equal(p(x[:1]), before[:1])
-    p.update()
-    np.testing.assert_array_equal(p(x), other.predict(x))
-    np.testing.assert_array_equal(p(x[:1]), other.predict(x)[:1])
+    net = net_of(name, scaled=True)
+    p, x = net.predictor(), rows_of(net, 600)
+    expected = {n: net.predict(x[:n]) for n in (1, 600)}
+    for seed in range(4, 8):  # from the second update on, snapshots are filled again
+        other = net_of(name, seed=seed, scaled=seed % 2)
+        net.copy_from(other)
+        for n, result in expected.items():
+            np.testing.assert_array_equal(p(x[:n]), result)
+        p.update()
+        expected = {n: other.predict(x[:n]) for n in (1, 600)}
+        for n, result in expected.items():
+            np.testing.assert_array_equal(p(x[:n]), result)
 
 
 def test_the_backend_is_that_of_the_making():
