@@ -107,8 +107,6 @@ def test_a_loop_takes_fastnns_steps():
 
 
 def test_a_batch_takes_fastnns_step():
-    if not hasattr(fastnn.Trainer, "train_on_batch"):
-        pytest.skip("this fastnn has no train_on_batch")
     assert peer_cases.check_losses(PLAIN[0], "train_on_batch", call_cases.train_on_batch_steps) < 1e-5
 
 

@@ -317,6 +317,21 @@ cdef class Executor(InferenceExecutor):
         r.state, r.state_before, r.state_bytes = self.state_data, self.kept_state, self.state_bytes
         return r
 
+    cdef object _run_slice(self, step_slice *r, const feed_rows *rows, int threads):
+        """Run steps without the GIL, and return the exception of a Python function, or None.
+
+        The exception is taken while the lock is held: the release may raise that of a deferred signal handler.
+        """
+        cdef shared *s = &self.shared
+        s.feed, s.threads, s.update.stride = rows, threads, self._stride(r.n_scalars)
+        s.weight = NULL if rows.weight is NULL else s.weights
+        with nogil:
+            table.keep_workers_awake()
+            run_slice(r, self.sections, s)
+            table.let_workers_sleep()
+        s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
+        return take_error(s)
+
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0,
                   NetLock lock=None, tuple counters=(), bint stop_at_nonfinite=True, double group_weight=0.0,
@@ -331,18 +346,11 @@ cdef class Executor(InferenceExecutor):
         reserve_scratch()
         context = self._acquire(lock)
         try:
-            s.feed, s.threads, s.update.stride = &arrays.rows, threads, self._stride(r.n_scalars)
-            s.weight = NULL if arrays.rows.weight is NULL else s.weights
             if ahead >= PANEL_STEPS:
                 if lock is not None and self.panel_params:
                     lock.order_restorer = self.restore_order
                 self._reorder(True)
-            with nogil:
-                table.keep_workers_awake()
-                run_slice(&r, self.sections, s)
-                table.let_workers_sleep()
-            s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
-            error = take_error(s)  # before the release, which may raise the exception of a deferred signal handler
+            error = self._run_slice(&r, &arrays.rows, threads)
             if ahead == 0:
                 self._reorder(False)
             for counter in counters:
@@ -379,14 +387,7 @@ cdef class Executor(InferenceExecutor):
         context = self._acquire(lock)
         try:
             self._reorder(False)
-            s.feed, s.threads, s.update.stride = &rows, threads, self._stride(r.n_scalars)
-            s.weight = NULL if rows.weight is NULL else s.weights
-            with nogil:
-                table.keep_workers_awake()
-                run_slice(&r, self.sections, s)
-                table.let_workers_sleep()
-            s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
-            error = take_error(s)  # before the release, which may raise the exception of a deferred signal handler
+            error = self._run_slice(&r, &rows, threads)
             if r.done:
                 for counter in counters:
                     (<Counter?> counter).value += 1

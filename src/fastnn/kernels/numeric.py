@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 _PERIODIC: Arguments[Array] = Arguments("numeric", "x[B I] frequencies[I K] out![B 2*I*K]")
-# Not in the functions' order: I and K are told by an array before the products of them. I is at least 1 where the
-# checks would divide by it.
+# The arguments are in another order than the functions': a pattern has the sizes I and K alone before it has 2*I*K. I
+# must be at least 1 where `_validation` divides by it.
 _PERIODIC_INPUT: Arguments[Array] = Arguments("numeric", "frequencies[I K] dy[B 2*I*K] y[B 2*I*K] out![B I]")
 _PERIODIC_FREQUENCIES: Arguments[Array] = Arguments("numeric", "x[B I] out![I K] dy[B 2*I*K] y[B 2*I*K]", I=1)
 _SCALE: Arguments[Array] = Arguments("numeric", "x[B I] scale[I] out![B I]=x")
