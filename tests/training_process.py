@@ -1,5 +1,6 @@
 """`run` executes a test's script in a new process, after common imports and data; `in_two_threads` calls a step."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import textwrap
 import threading
 
 import pytest
+from waiting import until
 
 COMMON = '''
 import os, resource, signal, sys, threading, time
@@ -25,7 +27,7 @@ def net_of():
 def run_under_signals(step, handle, error, every):
     """Call `step` again and again for two seconds while signals call `handle`; every so many raise an error in a step.
 
-    Return the numbers of signals and of errors that came out of a step.
+    More than 50 signals must arrive, and more than 5 errors come out of a step.
     """
     signals, errors, running = 0, 0, False
 
@@ -38,8 +40,10 @@ def run_under_signals(step, handle, error, every):
 
     signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0015)
-    end = time.monotonic() + 2
-    while time.monotonic() < end:
+    def enough():
+        return signals > 50 and errors > 5
+
+    for _ in until(2, enough):
         try:
             running = True
             step()
@@ -48,7 +52,7 @@ def run_under_signals(step, handle, error, every):
             running = False
             errors += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return signals, errors
+    assert enough(), (signals, errors)
 '''
 DATA = """
 rng = np.random.default_rng(0)
@@ -57,7 +61,7 @@ X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 20000
 
 
 def run(script, backend, data=DATA, timeout=120):
-    code = COMMON + data + textwrap.dedent(script)
+    code = COMMON + inspect.getsource(until) + data + textwrap.dedent(script)
     # OpenBLAS hangs if another thread forks during one of its parallel products.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -8,11 +8,11 @@ import pickle
 import signal
 import sys
 import threading
-import time
 import weakref
 
 import numpy as np
 import pytest
+from waiting import until
 
 import fastnn
 from fastnn import nn
@@ -374,8 +374,7 @@ def test_threads(ensemble):
         threads = [threading.Thread(target=call, args=(i,)) for i in range(3)]
         for thread in threads:
             thread.start()
-        end = time.monotonic() + 0.7
-        while time.monotonic() < end:
+        for _ in until(0.7, lambda: min(calls) > 1 and it.updates > 10):
             it.update()
         stop.set()
         for thread in threads:

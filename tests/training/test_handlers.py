@@ -42,11 +42,6 @@ def no_more():
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
-def until(deadline):
-    deadline += time.monotonic()
-    while time.monotonic() < deadline:
-        yield
-
 # Everything that is imported or made at first use exists from here on.
 warm = fastnn.Trainer(net.copy())
 warm.fit(X[:8], y[:8], epochs=2, batch_size=4, validation_data=(X, y), verbose=0)
@@ -100,7 +95,7 @@ def test_a_handler_predicts_while_the_main_thread_predicts(backend):
             np.testing.assert_array_equal(net.predict(x), wanted)
             seen.append(number)
         every(0.001, handler)
-        for _ in until(storm):
+        for _ in until(storm, lambda: len(seen) > 20):
             net.predict(X)
         no_more()
         assert len(seen) > 20
@@ -117,15 +112,17 @@ def test_a_handler_predicts_while_others_wait_to_write(backend):
     run(
         """
         state, seen = net.state_dict(), []
+        def enough():
+            return len(seen) > 10
         def write():
-            for _ in until(storm):
+            for _ in until(storm, enough):
                 net.load_state_dict(state)
                 seen.append(0)
         threads = [threading.Thread(target=write) for _ in range(3)]
         for thread in threads:
             thread.start()
         every(0.002, lambda *_: net.predict(x))
-        for _ in until(storm):
+        for _ in until(storm, enough):
             net.predict(np.repeat(X, 10, axis=0))
             net.load_state_dict(state)
         no_more()
@@ -183,7 +180,7 @@ def test_a_handler_saves_during_a_fit(backend):
         thread.start()
         quiet = fastnn.Trainer(net.copy())
         epochs = 0
-        for _ in until(storm):
+        for _ in until(storm, lambda: len(set(seen)) == 3):
             trainer.fit(X, y, epochs=50, batch_size=5, verbose=0)
             epochs += 50
         assert [signal.getsignal(number) for number in signal.valid_signals()] == before
@@ -247,7 +244,7 @@ def test_interrupts_at_any_place(backend):
         ]
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         at, interrupts = 0, 0
-        for _ in until(2 * storm):
+        for _ in until(2 * storm, lambda: interrupts > 20):
             try:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 3e-3))
                 began = time.monotonic()
@@ -311,7 +308,7 @@ def test_copies_from_another_thread_are_of_whole_steps(backend):
         thread = threading.Thread(target=trainer.fit, args=(X, y), kwargs=settings, daemon=True)
         thread.start()
         wholes = 0
-        for _ in until(storm):
+        for _ in until(storm, lambda: wholes > 5):
             for twin in (trainer.copy(), pickle.loads(pickle.dumps(trainer)), copy.deepcopy(trainer)):
                 assert twin.step_count == twin.net.training_steps
                 state = twin.net.state_dict()
@@ -368,7 +365,7 @@ def test_averages_that_handlers_and_other_threads_see_are_of_whole_steps(backend
         thread = threading.Thread(target=others)
         thread.start()
         every(0.003, look)
-        for _ in until(storm):
+        for _ in until(storm, lambda: len(seen) > 5):
             trainer = new()
             trainer.fit(X, y, **settings)
             assert trainer.history["val_loss"] == first.history["val_loss"]
@@ -447,7 +444,7 @@ def test_custom_functions_and_handlers(backend):
             np.testing.assert_allclose(net.predict(x), twin.predict(x), rtol=1e-4, atol=1e-5)
             seen.append(number)
         every(0.003, handler)
-        for _ in until(storm):
+        for _ in until(storm, lambda: len(seen) > 20):
             trainer.fit(X, y, epochs=2, batch_size=20, verbose=0)
             net.predict(X)
         no_more()

@@ -481,8 +481,7 @@ def test_handlers_in_the_middle(backend):
                 trainer.train_on_batch(X, y)
             except RuntimeError:
                 pass
-        signals, errors = run_under_signals(lambda: trainer.train_on_batch(X, y), handle, LookupError, 5)
-        assert signals > 50 and errors > 5, (signals, errors)
+        run_under_signals(lambda: trainer.train_on_batch(X, y), handle, LookupError, 5)
         check_counts()
         assert not trainer.net.training_claim.taken and trainer.net.lock.holders == set()
         trainer.train_on_batch(X, y)
