@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import zlib
 
 import numpy as np
 import pytest
@@ -32,11 +33,18 @@ def implementation(name):
 
 
 def pytest_collection_modifyitems(items):
-    """Leave the levels below the best one to `make test-all`, except for the kernels, which alone differ by level."""
+    """Leave to `make test-all` what adds little.
+
+    - The levels below the best one, except for the kernels, which alone differ by level.
+    - All but one in n of the cases of a test that is marked ``sampled(n)``, chosen by their names.
+    """
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         level = parameters.get("impl", parameters.get("native"))
         if level in LEVELS[:-1] and "/tests/kernels/" not in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)
+        sampled = item.get_closest_marker("sampled")
+        if sampled and zlib.crc32(item.name.encode()) % sampled.args[0]:
             item.add_marker(pytest.mark.slow)
 
 

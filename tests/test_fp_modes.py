@@ -24,6 +24,7 @@ def with_denormals(spec, dtype):
     return arguments
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("mode", ["flush", "up"])
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name.replace(" ", "_").replace(",", ""))
 def test_kernels(spec, mode, dtype):

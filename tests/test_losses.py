@@ -18,6 +18,7 @@ every = pytest.mark.parametrize("name", ALL)
 # ---- gradients and training ----
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
 def test_gradients(impl, name, weighted):

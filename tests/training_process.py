@@ -106,4 +106,5 @@ def in_two_threads(steps):
     return sum(done)
 
 
-BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
+# The native backend is what products run; both have the locks and the handling of signals in common.
+BACKENDS = pytest.mark.parametrize("backend", ["native", pytest.param("reference", marks=pytest.mark.slow)])

@@ -21,20 +21,46 @@ from fastnn._typing import Array
 SUM_TOLERANCE = 2e-3
 
 
-class TargetLimits(NamedTuple):
-    """What a step checks of rows of targets; with the defaults, that they are finite and in a matrix.
+class ColumnRule(NamedTuple):
+    """What the numbers in some columns of the targets have to be, besides finite.
 
     Attributes
     ----------
+    kind : {"between", "whole", "ends", "probabilities"}
+        All from `low` to `high`; all whole numbers from there; each one of the two; or as "between", and the sum of
+        each row 1, to within `SUM_TOLERANCE`.
     low, high : float
-        Bounds of the numbers.
-    may_be_vector : bool
-        Whether rows of one number may be a vector.
+    first, last : int
+        The columns from `first` to before `last`.
     """
 
-    low: float = -math.inf
-    high: float = math.inf
+    kind: str
+    low: float
+    high: float
+    first: int
+    last: int
+
+
+class TargetRules(NamedTuple):
+    """What a step checks of a batch's targets and weights; with the defaults, that all are finite, no weight below 0.
+
+    Attributes
+    ----------
+    columns : tuple of ColumnRule
+        For rows of targets; labels need none.
+    may_be_vector : bool
+        Whether rows of one number may be a vector.
+    negative_weights : bool
+        Whether weights may be below 0.
+    row_weights : callable, optional
+        Takes labels and weights, an ndarray or None, and returns the weights of the rows in the mean: those that the
+        caller gave times those of the classes.
+    """
+
+    columns: tuple[ColumnRule, ...] = ()
     may_be_vector: bool = False
+    negative_weights: bool = False
+    row_weights: Callable[[Array, Array | None], Array | None] | None = None
 
 
 class Setting(NamedTuple):
@@ -136,8 +162,8 @@ class LossSpec:
         Whether the mean is over rows and columns, not over the rows only.
     low, high : float
         Bounds of the numbers in a target.
-    among : tuple of float
-        The only numbers allowed in a target; () for no such restriction.
+    among : tuple of (float, float), or ()
+        The only two numbers allowed in a target, in ascending order; () for no such restriction.
     probabilities : bool
         Whether the numbers of a row are probabilities with sum 1.
     signed : bool
@@ -176,7 +202,7 @@ class LossSpec:
     averaged: bool = True
     low: float = -math.inf
     high: float = math.inf
-    among: tuple[float, ...] = ()
+    among: tuple[()] | tuple[float, float] = ()
     probabilities: bool = False
     signed: bool = False
     exclusive: tuple[str, ...] = ()
@@ -215,6 +241,16 @@ class LossSpec:
             must = "be at least 2 for a loss of classes, such as cross entropy"
             v.refuse(ValueError, "the number of outputs", must, k, fix)
         return kinds
+
+    def column_rules(self, columns: int) -> tuple[ColumnRule, ...]:
+        """Return what `check_rows` checks of rows of so many columns, besides that all numbers are finite."""
+        if self.among:
+            return (ColumnRule("ends", *self.among, 0, columns),)
+        if self.probabilities:
+            return (ColumnRule("probabilities", max(self.low, 0.0), self.high, 0, columns),)
+        if self.low > -math.inf or self.high < math.inf:
+            return (ColumnRule("between", self.low, self.high, 0, columns),)
+        return ()
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
         """Refuse rows for which the loss is meaningless; with `finite`, for every loss also NaN and infinity."""

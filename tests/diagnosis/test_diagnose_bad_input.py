@@ -274,6 +274,7 @@ def gains(finding):
 SLOW = ("activation", "optimiser", "layer", "9 rows", "3 rows", "setting LBFGS", "setting Newton", "3000 columns")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in SOUND]
 )

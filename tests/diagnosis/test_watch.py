@@ -79,6 +79,7 @@ def test_observed_steps_of_python_and_of_embeddings_have_the_same_bits(impl, mak
     assert_same(*trainers)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NETS)
 def test_observed_steps_of_a_net_have_the_same_bits(impl, name):
     nets = [net_of(name, "float32") for _ in range(2)]

@@ -64,6 +64,7 @@ def by_reference():
         return {kind: trained(optimizer) for kind, optimizer in OPTIMIZERS.items()}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_trajectories_agree(native, kind, by_reference):
     wanted, wanted_trainer = by_reference[kind]

@@ -283,6 +283,7 @@ def data(net, rows=7):
     return rng.normal(size=(rows, net.in_features)), rng.integers(0, net.out_features, rows)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_gradients(impl, name, place):
@@ -294,6 +295,7 @@ def test_gradients(impl, name, place):
     assert len(wrong) < len(report.blocks) / 2
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("seed", range(40))
 def test_gradients_of_random_graphs(seed):
     with fastnn.backend("native" if seed % 2 else "reference"):

@@ -53,6 +53,7 @@ def arrays(trainer):
     return [trainer.net.params.data, *trainer.updated_arrays(), *means]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("batch", [1, 40, 600])
 @pytest.mark.parametrize("config", TRAINERS)
 def test_results_do_not_depend_on_panels(native, dtype, config, batch):

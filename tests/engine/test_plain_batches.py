@@ -7,8 +7,8 @@ import pytest
 
 import fastnn
 from fastnn import nn
-from fastnn._losses import TargetLimits
-from fastnn.nn.loss_base import target_limits
+from fastnn._losses import ColumnRule, TargetRules
+from fastnn.nn.loss_base import target_rules
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 ROWS, CAPACITY, WIDTH, CLASSES = 6, 8, 4, 3
@@ -43,8 +43,9 @@ FORMS = {
     "read-only": (read_only, True),
     "view": (lambda array: np.concatenate([array, array])[: len(array)], True),
     "byte-swapped": (lambda array: array.astype(array.dtype.newbyteorder()), False),
-    "strided": (lambda array: np.repeat(array, 2, axis=0)[::2], False),
-    "backwards": (lambda array: array[::-1], False),
+    "strided": (lambda array: np.repeat(array, 2, axis=0)[::2], True),
+    "backwards": (lambda array: array[::-1], True),
+    "of a record": (lambda array: np.stack([array, -array], axis=-1)[..., 0], True),
     "misaligned": (misaligned, False),
     "subclass": (lambda array: array.view(Own), False),
     "masked": (np.ma.array, False),
@@ -76,7 +77,8 @@ NUMBERS = np.random.default_rng(1).integers(0, 2, (ROWS, 2)).astype(float)
 
 XS = in_forms(X) | in_dtypes(X, "f", "d", "B") | {
     "None": (None, False),
-    "columns first": (np.asfortranarray(X), False),
+    "columns first": (np.asfortranarray(X), True),
+    "nan, columns first": (np.asfortranarray(changed(X, np.nan)), False),
     "vector": (X[:, 0].copy(), False),
     "column less": (X[:, 1:].copy(), False),
     "nan": (changed(X, np.nan), False),
@@ -84,29 +86,34 @@ XS = in_forms(X) | in_dtypes(X, "f", "d", "B") | {
     "-inf of float32": (changed(X.astype("f"), -np.inf), False),
     "largest": (changed(X.astype("f"), np.finfo("f").max), True),
 }  # fmt: skip
-LABELED = in_forms(LABELS) | in_dtypes(LABELS, np.int64, np.int32) | {
+LABELED = in_forms(LABELS) | in_dtypes(LABELS, *"bBhHiIlLqQ") | {
     "column": (LABELS[:, np.newaxis], False),
     "below": (changed(LABELS, -1), False),
     "above": (changed(LABELS, CLASSES), False),
     "above, int32": (changed(LABELS, CLASSES).astype(np.int32), False),
     "far above": (changed(LABELS, 2**62), False),
+    "above int64": (changed(LABELS.astype(np.uint64), 2**64 - 1), False),
+    "below, int8": (changed(LABELS, -1).astype(np.int8), False),
     "date": (LABELS.astype("M8[s]"), False),
 }  # fmt: skip
 TARGETS = in_forms(NUMBERS) | in_dtypes(NUMBERS, "f", "d", "B") | {
-    "columns first": (np.asfortranarray(NUMBERS), False),
+    "columns first": (np.asfortranarray(NUMBERS), True),
+    "inf, columns first": (np.asfortranarray(changed(NUMBERS, np.inf)), False),
     "vector": (ONES, False),
     "column": (ONES[:, np.newaxis], False),
     "nan": (changed(NUMBERS, np.nan), False),
     "inf": (changed(NUMBERS, np.inf), False),
 }  # fmt: skip
-WEIGHTS = in_forms(ONES) | in_dtypes(ONES, "d") | {
+WEIGHTS = in_forms(ONES) | in_dtypes(ONES, "f", "d") | {
     "None": (None, True),
     "column": (ONES[:, np.newaxis], False),
     "some of 0": (changed(ONES, 0.0), True),
     "zeros": (0 * ONES, False),
     "below 0": (changed(ONES, -1e-9), False),
+    "below 0, float32": (changed(ONES, -1e-9).astype("f"), False),
     "nan": (changed(ONES, np.nan), False),
     "inf": (changed(ONES, np.inf), False),
+    "inf of float32": (changed(ONES, np.inf).astype("f"), False),
     "sum of inf": (1e308 * ONES, False),
 }  # fmt: skip
 CASES = (
@@ -118,12 +125,12 @@ CASES = (
 )
 
 
-def is_taken(net, loss, target, arrays, limits=None):
+def is_taken(net, loss, target, arrays, rules=None):
     """Return whether an executor runs a step of the arrays, and check that otherwise nothing happens."""
     trainer = fastnn.Trainer(net, loss)
     executor = trainer.fit_executor(target, CAPACITY)
     scalars, row = trainer.next_scalars()
-    limits = limits or target_limits(trainer.loss, target, net.out_features)
+    rules = rules or target_rules(trainer.loss, target, net.out_features)
     before, drawn = net.state_dict(), []
 
     def draw_order():
@@ -131,7 +138,7 @@ def is_taken(net, loss, target, arrays, limits=None):
         return np.arange(len(arrays[0]))[::-1].copy()
 
     loss = executor.run_batch(
-        *arrays, limits=limits, scalars=scalars, row=row, step=0, threads=1, counters=(net.forward_counter,),
+        *arrays, rules=rules, scalars=scalars, row=row, step=0, threads=1, counters=(net.forward_counter,),
         draw_order=draw_order,
     )  # fmt: skip
     taken = loss is not None
@@ -166,46 +173,158 @@ def test_fewest_rows(norm, backend):
 @BACKENDS
 @pytest.mark.parametrize("may_be_vector", [False, True])
 def test_vectors_of_targets(may_be_vector, backend):
-    """A vector is a column of one number, if the limits allow it."""
-    limits = TargetLimits(may_be_vector=may_be_vector)
+    """A vector is a column of one number, if the rules allow it."""
+    rules = TargetRules(may_be_vector=may_be_vector)
     with fastnn.backend(backend):
         for y, columns, taken in (
             (ONES, 1, may_be_vector), (ONES[:, np.newaxis], 1, True), (np.ones((ROWS, 2)), 1, False), (ONES, 2, False),
         ):  # fmt: skip
             net = nn.Sequential(nn.Dense(WIDTH, columns), seed=0)
-            assert is_taken(net, "mean_squared_error", "rows", (X, y, None), limits) == taken
+            assert is_taken(net, "mean_squared_error", "rows", (X, y, None), rules) == taken
 
 
 def test_losses_that_take_labels_take_no_vector_of_targets():
     for loss in (nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.PoissonNLLLoss()):
-        assert target_limits(loss, "rows", 1) == (loss.spec.low, loss.spec.high, True)
-    assert target_limits(nn.CrossEntropyLoss(), "labels", 3) == TargetLimits()
-    assert target_limits(nn.CrossEntropyLoss(), "rows", 3) is None  # their sums are checked as well
-    assert target_limits(nn.CrossEntropyLoss(weight=[1.0, 2.0, 3.0]), "labels", 3) is None
-    assert target_limits(nn.HingeLoss(), "rows", 1) is None
+        assert target_rules(loss, "rows", 1).may_be_vector
 
     class Both(nn.CustomLoss):
         @property
         def spec(self):
-            return dataclasses.replace(super().spec, kinds={"labels": "", "rows": "custom"}, negative_weights=False)
+            return dataclasses.replace(super().spec, kinds={"labels": "", "rows": "custom"})
 
     loss = Both(lambda z, t: ((z - t) ** 2).sum(axis=1), lambda z, t: 2 * (z - t))
-    assert target_limits(loss, "rows", 1) == TargetLimits(may_be_vector=False)
+    assert target_rules(loss, "rows", 1) == TargetRules(negative_weights=True)
+
+
+def test_losses_with_checks_of_their_own_have_no_rules():
+    class Even(nn.MSELoss):
+        def check_rows(self, name, target, *, finite=True):
+            assert not (target % 2).any()
+
+    class Weighted(nn.MSELoss):
+        def row_weights(self, y, sample_weight):
+            return y[:, 0]
+
+    class Heads(nn.HeadsLoss):
+        def check_rows(self, name, target, *, finite=True):
+            pass
+
+    assert target_rules(Even(), "rows", 1) is target_rules(Weighted(), "rows", 1) is None
+    assert target_rules(Heads([("mean_squared_error", 1)]), "rows", 1) is None
+    assert target_rules(nn.HeadsLoss([(Even(), 1)]), "rows", 1) is None
+
+
+# Rows of targets that some losses take and others refuse.
+ROWS_OF_TARGETS = {
+    "0 and 1": [[0, 1], [1, 0], [1, 1]],
+    "one-hot": [[0, 1], [1, 0], [0, 1]],
+    "-1 and 1": [[-1, 1], [1, -1], [1, 1]],
+    "-1 and 0": [[-1, 1], [1, 0], [1, 1]],
+    "shares": [[0.25, 0.75], [0.5, 0.5], [1, 0]],
+    "nearly shares": [[0.25, 0.7505], [0.5, 0.5], [1, 0]],
+    "no shares": [[0.25, 0.75], [0.5, 0.25], [1, 0]],
+    "one below 0": [[1.25, -0.25], [0.5, 0.5], [1, 0]],
+    "counts": [[0, 1], [2, 3], [4, 255]],
+    "large": [[1e30, 1], [0, 1], [0, 1]],
+    "classes": [[2, 0.5], [0, 0.5], [1, -3]],
+    "too high a class": [[3, 0.5], [0, 0.5], [1, 0.5]],
+    "half a class": [[1.5, 0.5], [0, 0.5], [1, 0.5]],
+    "a class below 0": [[-1, 0.5], [0, 0.5], [1, 0.5]],
+    "nan": [[0, 1], [np.nan, 1], [0, 1]],
+    "inf": [[0, 1], [0, np.inf], [0, 1]],
+}
+OF_ROWS = {
+    **{f"{loss}": loss for loss in (
+        nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.LogLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(),
+        nn.LogCoshLoss(), nn.PoissonNLLLoss(), nn.HingeLoss(), nn.SquaredHingeLoss(), nn.QuantileLoss([0.1]),
+    )},
+    "classes beside numbers": nn.HeadsLoss([("cross_entropy", 3), ("mean_squared_error", 1)]),
+    "numbers beside signs": nn.HeadsLoss([("mean_squared_error", 1), ("hinge", 1)]),
+    "counts beside yes and no": nn.HeadsLoss([("poisson", 1), ("binary_cross_entropy", 1)]),
+}  # fmt: skip
+
+
+@pytest.mark.sampled(4)
+@BACKENDS
+@pytest.mark.parametrize("dtype", ["f", "d", "B"])
+@pytest.mark.parametrize("loss", OF_ROWS)
+def test_rows_that_a_loss_refuses_are_not_taken(loss, dtype, backend):
+    loss = OF_ROWS[loss]
+    outputs = 4 if isinstance(loss, nn.HeadsLoss) and loss.heads[0][1] == 3 else 2
+    seen = set()
+    for name, rows in ROWS_OF_TARGETS.items():
+        y = np.array(rows, float)
+        if dtype == "B" and not np.isin(y, np.arange(256)).all():
+            continue
+        y = y.astype(dtype)
+        try:
+            loss.check_rows("y", y)
+            good = True
+        except ValueError:
+            good = False
+        for each in (y, np.asfortranarray(y), y[::-1]):
+            net = nn.Sequential(nn.Dense(WIDTH, outputs), seed=0)
+            with fastnn.backend(backend), np.errstate(over="ignore"):
+                taken = is_taken(net, loss, "rows", (X[:3], each, None))
+            assert taken == good, name
+        seen.add(good)
+    assert seen == {True, False} or dtype == "B"
 
 
 @BACKENDS
-@pytest.mark.parametrize("dtype", ["f", "d", "B"])
 @pytest.mark.parametrize(
-    ("low", "high"),
-    [(0, 1), (1, 2), (0.5, 1.5), (1.5, 1.75), (-9, -1), (-9, 0), (255, 300), (255.5, 300), (256, 300), (0, np.inf)],
+    ("kind", "low", "high", "good", "bad"),
+    [
+        ("between", 0.5, 1.5, [0.5, 1.5, 1.25], [0.25, 1.75]),
+        ("whole", 1, 3, [1, 2, 3], [0, 4, 1.5]),
+        ("ends", 1, 3, [1, 3], [0, 2, 4]),
+        ("probabilities", 0, np.inf, [1, 1.001, 0.999], [0, 0.99, 1.01, 2]),
+    ],
 )
-def test_limits_of_targets(low, high, dtype, backend):
+def test_rules_of_columns(kind, low, high, good, bad, backend):
+    """They hold for their columns, and for no others."""
+    rules = TargetRules((ColumnRule(kind, low, high, 1, 2),))
+    for number in [*good, *bad]:
+        y = np.full((ROWS, 3), 77.0)
+        y[-1, 1] = number
+        y[:-1, 1] = good[0]
+        net = nn.Sequential(nn.Dense(WIDTH, 3), seed=0)
+        with fastnn.backend(backend):
+            assert is_taken(net, "mean_squared_error", "rows", (X, y, None), rules) == (number in good), number
+
+
+@BACKENDS
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_weights_below_0(dtype, backend):
+    rules = TargetRules(negative_weights=True)
+    arrays = {"some": (changed(ONES, -2), True), "all": (-ONES, True), "none": (ONES, True), "zeros": (0 * ONES, False)}
+    arrays |= {"inf": (changed(ONES, -np.inf), False), "nan": (changed(ONES, np.nan), False)}
+    for name, (weight, taken) in arrays.items():
+        net = nn.Sequential(nn.Dense(WIDTH, 2), seed=0)
+        loss = nn.CustomLoss(lambda z, t: ((z - t) ** 2).sum(axis=1), lambda z, t: 2 * (z - t))
+        with fastnn.backend(backend):
+            assert is_taken(net, loss, "rows", (X, NUMBERS, weight.astype(dtype)), rules) == taken, name
+
+
+@BACKENDS
+def test_weights_of_classes(backend):
+    """They are asked for once the arrays have been checked, and checked themselves."""
+    asked = []
+
+    def row_weights(labels, weight):
+        asked.append((labels.tolist(), weight))
+        return result
+
+    rules = TargetRules(row_weights=row_weights)
+    for result, taken in ((ONES, True), (2 * ONES, True), (0 * ONES, False), (-ONES, False), (np.inf * ONES, False)):
+        net = nn.Sequential(nn.Dense(WIDTH, CLASSES), seed=0)
+        with fastnn.backend(backend):
+            assert is_taken(net, "cross_entropy", "labels", (X, LABELS, None), rules) == taken, result
+    assert asked == [(LABELS.tolist(), None)] * 5
     with fastnn.backend(backend):
-        for number in (0, 1, 2, 255):
-            y = np.full((ROWS, 2), number, dtype)
-            net = nn.Sequential(nn.Dense(WIDTH, 2), seed=0)
-            taken = is_taken(net, "mean_squared_error", "rows", (X, y, None), TargetLimits(low, high))
-            assert taken == (low <= number <= high), number
+        assert not is_taken(net, "cross_entropy", "labels", (X, LABELS + 1, None), rules)
+        assert not is_taken(net, "cross_entropy", "labels", (X, LABELS, -ONES), rules)
+    assert len(asked) == 5
 
 
 @pytest.mark.parametrize("order", [np.arange(ROWS - 1), np.arange(ROWS, dtype=np.int16), np.arange(ROWS)[::-1], [0]])
@@ -226,7 +345,7 @@ def refused(message, **arguments):
     trainer = fastnn.Trainer(net)
     scalars, row = trainer.next_scalars()
     executor = trainer.fit_executor("labels", CAPACITY)
-    usual = {"limits": TargetLimits(), "scalars": scalars, "row": row, "step": 0, "threads": 1}
+    usual = {"rules": TargetRules(), "scalars": scalars, "row": row, "step": 0, "threads": 1}
     with pytest.raises(ValueError, match=message):
         executor.run_batch(X, LABELS, None, **usual | arguments)
     assert net.training_steps == 0

@@ -66,6 +66,7 @@ def trained(name, dtype, scalers="none", frozen=()):
     return net
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NETS)
 def test_trained_nets_are_the_same_in_files(name, dtype, path, impl):
     net = trained(name, dtype)

@@ -43,6 +43,7 @@ def test_edges(spec, impl, dtype, rng):
         spec.check(spec.call(kernels, arguments), arguments, shape)
 
 
+@pytest.mark.sampled(5)
 @every()
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(spec, layout, impl, dtype, rng):
@@ -77,6 +78,7 @@ def test_arguments_are_not_changed(spec, impl, dtype, rng):
         same_bits(arguments[name], array, name)
 
 
+@pytest.mark.sampled(4)
 @every(where=lambda spec: spec.out)
 def test_out_is_filled_and_returned(spec, impl, dtype, rng):
     for shape in spec.shapes:
@@ -141,6 +143,7 @@ def check_rows(spec, dtype, rng):
             same_bits(part, whole[rows], f"{shape} {rows}")
 
 
+@pytest.mark.sampled(5)
 @every()
 def test_threads_do_not_change_a_bit(spec, native, dtype, rng):
     arguments = spec.make(rng, spec.large_shape, dtype)
@@ -153,6 +156,7 @@ def test_threads_do_not_change_a_bit(spec, native, dtype, rng):
             same_bits(got[name], expected[name], f"{name}, {n} threads")
 
 
+@pytest.mark.sampled(5)
 @every(where=lambda spec: set(spec.tiers.values()) == {EXACT})
 def test_exact_kernels_equal_their_twin_where_they_split(spec, native, dtype, rng):
     """At large shapes, with blocks and threads, kernels are compared with the twin: the oracles are slow there."""

@@ -48,6 +48,7 @@ def refused(spec, arguments, error, pattern, **more):
             same_bits((arguments | more)[name], array, name)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("spec", "name"), list(arrays()))
 @pytest.mark.parametrize("kind", WRONG_KINDS)
 def test_wrong_kinds(spec, name, kind):

@@ -158,6 +158,7 @@ TAILS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", TAILS)
 def test_tails_fall_to_zero_with_all_their_digits(name, impl, dtype):
     """Within 4 ULP of f at some x' within 2 ULP of x: by arithmetic of 400 digits, as 1 + e^x rounds to 1 in fewer."""

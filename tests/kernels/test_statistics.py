@@ -36,6 +36,7 @@ def root(square):
     return math.isqrt(square.numerator * digits // square.denominator) / math.isqrt(digits) if square else 0.0
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", HARD)
 def test_hard_numbers(impl, case):
     x = np.asarray(HARD[case])

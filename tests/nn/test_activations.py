@@ -49,6 +49,7 @@ def test_every_activation_with_parameters_is_tested():
     assert set(PARAMETERS) == {name for name, row in ACTIVATIONS.items() if row.parameters} | {"prelu"}
 
 
+@pytest.mark.sampled(5)
 @each
 @pytest.mark.parametrize("kind", NETS)
 def test_gradients(impl, kind, layer, rng):
@@ -80,6 +81,7 @@ def trained(layer, backend):
     return net
 
 
+@pytest.mark.sampled(5)
 @each
 def test_trajectories_agree(native, layer):
     net, wanted = trained.__wrapped__(layer, "native"), trained(layer, "reference")

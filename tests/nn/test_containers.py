@@ -140,11 +140,13 @@ def assert_gradients(net, X, y, loss="cross_entropy"):
         assert block.checked > 0
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NETS)
 def test_gradients(impl, name):
     assert_gradients(net_of(name), *data(9))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("seed", range(40))
 def test_gradients_of_random_nestings(seed):
     with fastnn.backend("native" if seed % 2 else "reference"):
@@ -177,6 +179,7 @@ def after_200_steps(make, backend):
     return tensors(net)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("make", [*NETS, *range(6)])
 def test_executors_agree_after_200_steps(native, make):
     assert_near(after_200_steps.__wrapped__(make, "native"), after_200_steps(make, "reference"))

@@ -75,6 +75,7 @@ def choices(net, rng):
     return found
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_other_gradients_keep_their_bits(impl, name):
     net = changed(MAKERS[name]())
@@ -120,6 +121,7 @@ NORMS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("patterns", [["*"], ["0.*"], [], ["*.weight"]], ids=str)
 @pytest.mark.parametrize("layers", NORMS)
 def test_gradients_through_frozen_batch_norms(impl, layers, patterns):

@@ -52,6 +52,7 @@ def rows_of(net, n, kind="float32"):
     return np.abs(x).astype(kind) if kind == "uint8" else x.astype(kind)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("dtype", "scaled"), [("float32", False), ("float64", True), ("float32", True)])
 @pytest.mark.parametrize("name", CASES)
 def test_bits_are_those_of_predict(impl, dtype, name, scaled):

@@ -47,6 +47,7 @@ def lbfgs():
 both = pytest.mark.parametrize("make", [lbfgs, lambda: optim.Newton(tol=1e-10)], ids=["L-BFGS", "Newton"])
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
 @both
 def test_they_find_a_minimum(impl, make, weight):

@@ -49,6 +49,7 @@ def test_every_kind_has_a_picture():
     assert set(PICTURES) == set(KINDS)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_is_drawn(kind):
     picture = drawn(kind)

@@ -93,6 +93,7 @@ def test_a_broken_matplotlib_counts_as_none(monkeypatch, error):
 NAMES = ["$a", "_a", "a\ud800", "$x$ and $", "m" * 400]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "draw",

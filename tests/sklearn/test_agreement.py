@@ -92,6 +92,7 @@ def assert_same_fit(want, have):
         np.testing.assert_array_equal(mine, other)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_fits_agree(case, weighted, rng):

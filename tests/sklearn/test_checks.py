@@ -45,6 +45,7 @@ def expected(estimator):
 OPTIONS = ((100, {}), (60, ROW_BY_ROW), (60, BY_BATCH), (60, BLOCKS), (60, BLOCKS_BY_BATCH), (60, SCALED))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [

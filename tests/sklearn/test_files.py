@@ -249,6 +249,7 @@ def without_seconds(estimator):
 # ---- what is kept ----
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", FITS)
 def test_all_is_kept(case, path):
     """Attributes are those of a copy, as a pickle has them, so that none is forgotten; outputs are the original's."""
@@ -301,6 +302,7 @@ def continued(estimator, rows, y, how):
     return estimator
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "how", ["partial_fit", *(pytest.param(each, marks=pytest.mark.slow) for each in ("warm start", "fit"))]
 )
@@ -989,6 +991,7 @@ def saved_files(tmp_path_factory):
     return file_of
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("case", "damage"), [(case, each) for case, damages in DAMAGES.items() for each in damages])
 def test_forged_files_are_refused(case, damage, saved_files, path):
     changed, message = DAMAGES[case][damage]

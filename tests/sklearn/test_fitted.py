@@ -99,6 +99,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_parameter_acts_at_the_next_update(case):
     """Whether the estimator is copied before the parameter is set, after it, or not at all."""
@@ -367,6 +368,7 @@ CONTINUED = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("between", [pickled, copy.copy, lambda fit: fit.set_params(alpha=fit.alpha + 0.0)])
 @pytest.mark.parametrize("case", CONTINUED)
 def test_updates_continue_after_a_copy(case, between):
@@ -532,6 +534,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_fit_leaves_the_estimator_unchanged(case, warm_start):

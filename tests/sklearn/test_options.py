@@ -261,6 +261,7 @@ def partial_fits(estimator, X, y):
     return estimator
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("observes", ["step", 3, 33, 1000, "progress", "epoch"])
 @pytest.mark.parametrize("fit", [lambda *args: args[0].fit(*args[1:]), partial_fits], ids=["fit", "partial_fit"])
 @pytest.mark.parametrize("sparse", [False, True])

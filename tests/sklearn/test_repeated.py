@@ -119,6 +119,7 @@ def compare(estimator, stream, repeats, repeated, first):
         assert not any(repeats)
 
 
+@pytest.mark.sampled(5)
 @BACKENDS
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize(("parameters", "repeated"), PARAMETERS.values(), ids=PARAMETERS)
@@ -135,6 +136,7 @@ def test_classifiers(parameters, repeated, classes, backend, rng, repeats):
         compare(estimator, stream, repeats, repeated, (known,))
 
 
+@pytest.mark.sampled(5)
 @BACKENDS
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize(("parameters", "repeated"), PARAMETERS.values(), ids=PARAMETERS)
@@ -150,7 +152,7 @@ LOSSES = {
     "hinge": (MLPClassifier, nn.HingeLoss(), 2, True),
     "squared hinge of three": (MLPClassifier, nn.MultiMarginLoss(), 3, True),
     "smooth labels": (MLPClassifier, nn.CrossEntropyLoss(label_smoothing=0.1), 3, True),
-    "class weights": (MLPClassifier, nn.CrossEntropyLoss(weight=[1.0, 2.0, 3.0]), 3, False),
+    "class weights": (MLPClassifier, nn.CrossEntropyLoss(weight=[1.0, 2.0, 3.0]), 3, True),
     "binary": (MLPClassifier, nn.BCEWithLogitsLoss(), 2, True),
     "huber": (MLPRegressor, "huber", 0, True),
     "poisson": (MLPRegressor, "poisson", 0, True),
@@ -179,18 +181,19 @@ def test_a_generator_of_the_users(rng, repeats):
     compare(estimator, batches(rng, 3), repeats, True, (np.arange(3),))
 
 
-# Changes of the second call, after which it is not repeated; each takes the estimator, X and y and returns arguments.
-def reordered(X):
-    return np.asfortranarray(X)
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: X[::-1], lambda X: np.tile(X, 2)[:, 1:5]])
+def test_rows_in_any_order_of_memory(layout, rng, repeats):
+    stream = [(layout(X), y) for X, y in batches(rng, 3)]
+    compare(MLPClassifier((5,), random_state=0), stream, repeats, True, (np.arange(3),))
 
 
 def with_unknown(y):
     return np.where(np.arange(len(y)) == 3, 7, y)
 
 
+# Changes of the second call, after which it is not repeated; each takes the estimator, X and y and returns arguments.
 UNUSUAL = {
     "lists": lambda e, X, y: (X.tolist(), y.tolist()),
-    "columns first": lambda e, X, y: (reordered(X), y),
     "integers": lambda e, X, y: (X.astype(int), y),
     "bytes": lambda e, X, y: (X.astype(np.uint8), y),
     "weights": lambda e, X, y: (X, y, np.ones(len(y))),

@@ -74,6 +74,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("weight", [None, WEIGHT, ZEROS], ids=["", "weights", "zeros"])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_some_batches_are_one_larger_batch(impl, name, weight):

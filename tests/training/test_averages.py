@@ -85,6 +85,7 @@ def moving_averages(params, decay):
 # ---- the formulas ----
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_moving_average_of_all_updates(impl, dtype, program, decay):

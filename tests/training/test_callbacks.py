@@ -716,6 +716,7 @@ CASES = [(Weights, each) for each in (3, 40, 1000, "step", "progress", "epoch")]
 CASES += [(ReadingWeights, each) for each in (3, 40, 1000, "step", "progress")]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("kind", "observes"), CASES)
 def test_a_fit_that_is_observed_now_and_then(impl, monkeypatch, kind, observes):
     """The weights are those that a callback after every step sees. They are in panels while many steps are unseen."""

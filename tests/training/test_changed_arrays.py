@@ -45,6 +45,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("value", [10**8, -1, 2**62, None], ids=str)
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_epoch_begin", "on_batch_end", "on_progress"])
 @pytest.mark.parametrize("loss", LOSSES)
@@ -87,6 +88,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.filterwarnings("ignore:Setting the (shape|dtype):DeprecationWarning")
 @pytest.mark.parametrize("event", ["on_fit_begin", "on_epoch_begin", "on_batch_end"])
 @pytest.mark.parametrize("change", CHANGES)

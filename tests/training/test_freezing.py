@@ -85,6 +85,7 @@ def trained(name, settings, patterns):
     return before, trainer
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", NETS)
 def test_each_layer_of_each_net(impl, name, settings, of_the_reference):

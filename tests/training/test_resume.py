@@ -45,6 +45,7 @@ def run(name, folder, within, monkeypatch, crash=None, before=False):
             return None, count[0]
 
 
+@pytest.mark.sampled(5)
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("within", [pytest.param(False, marks=pytest.mark.slow), True], ids=["epochs", "steps"])
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -119,6 +120,7 @@ class RaiseAt(fastnn.Callback):
         return {}
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), MemoryError(), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("event", ["on_epoch_begin", "on_progress", "on_batch_end", "on_epoch_end", "on_checkpoint"])
 def test_errors_of_callbacks(event, error, tmp_path):
@@ -662,6 +664,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("batch", [2, 5])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_callbacks_change_within_a_fit(change, batch, tmp_path, monkeypatch):

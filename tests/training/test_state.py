@@ -32,6 +32,7 @@ def fit(trainer, epochs):
     trainer.fit(X, Y, epochs=epochs, batch_size=20, verbose=0)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_five_epochs_saved_and_five_more_are_ten(impl, dtype, optimizer):
     at_once, first, second = (trainer_of(optimizer, dtype) for _ in range(3))

@@ -104,6 +104,7 @@ def loaded(path):
     raise AssertionError(given)
 
 
+@pytest.mark.sampled(5)
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_is_loaded_continues_bit_for_bit(backend, dtype, name, tmp_path):

@@ -88,6 +88,7 @@ def test_a_setting_before_the_first_fit_equals_an_argument(impl, name, value):
         assert later.lr == value.lr
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("training", [fit, train_by_hand])
 @pytest.mark.parametrize(("name", "value"), CASES, ids=IDS)
 def test_a_setting_applies_from_the_next_step(impl, training, name, value):

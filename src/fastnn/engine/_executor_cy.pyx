@@ -20,7 +20,7 @@ from fastnn.kernels._gather_cy cimport Source, struct_of
 
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._given_cy cimport (all_below, plain_integers, plain_matrix, plain_rows, plain_weights)
+from fastnn.engine._given_cy cimport all_below, all_finite, plain_integers, plain_rows, plain_weights, rules_hold
 from fastnn.engine._inference_cy cimport InferenceExecutor, check_columns, check_length, fill_scaling
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
@@ -173,10 +173,10 @@ cdef double *loss_of_step(losses) except NULL:
 
 cdef const int64_t *order_of_rows(order, fnn_size n) except NULL:
     """Point to the numbers of a batch's rows in the order in which a step takes them."""
-    cdef const int64_t *numbers = plain_integers(order, n, NULL)
-    if numbers is NULL:
+    cdef cnp.ndarray numbers = plain_integers(order, n)
+    if numbers is None or numbers is not order:  # a copy would not exist until the step has ended
         refuse(ValueError, "draw_order", f"return a vector of {n} numbers of int64, C-contiguous", described(order))
-    return numbers
+    return <const int64_t *> cnp.PyArray_DATA(numbers)
 
 
 cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept nogil:
@@ -190,7 +190,6 @@ cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept n
 cdef class Executor(InferenceExecutor):
     """Runs one program over its buffers and the arenas of a net. The reference executor has the documentation."""
 
-    cdef int64_t[::1] _label_room   # for labels of another integer type
     # of the batches that `run_batch` takes
     cdef fnn_size least_rows
     cdef bint takes_labels
@@ -200,7 +199,6 @@ cdef class Executor(InferenceExecutor):
     def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
                  means=None):
         InferenceExecutor.__init__(self, program, dtype, capacity, params, state, grads, slots, seed, means)
-        self._label_room = np.empty(capacity if program.target == "labels" else 0, np.int64)
         self.least_rows = 2 if program.has_batch_statistics else 1
         self.takes_labels, self.target_width = program.target == "labels", program.batch.get("batch:target", 0)
         self.classes = program.labels[0].classes if self.takes_labels else 0
@@ -363,7 +361,7 @@ cdef class Executor(InferenceExecutor):
             error = feed.out_of_range(first + r.done, self.program.labels, tuple(self.program.ids.values()))
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
-    def run_batch(self, x, y, weight, *, limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
+    def run_batch(self, x, y, weight, *, rules, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
                   target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=(), draw_order=None,
                   losses=None, bint stop_at_nonfinite=True):
         """Run one training step of all rows of arrays that nobody has checked; None if they are not plain."""
@@ -372,7 +370,8 @@ cdef class Executor(InferenceExecutor):
         cdef feed_rows rows
         cdef LockContext context
         guards = guard_of(x), guard_of(y), guard_of(weight)  # first: the checks may release the GIL
-        if not self._take_batch(&rows, x, y, weight, limits):
+        taken = self._take_batch(&rows, x, y, weight, rules)
+        if taken is None:
             return None
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         fill_scaling(&rows.y_scaling, target_scaling, rows.y.cols)
@@ -395,33 +394,48 @@ cdef class Executor(InferenceExecutor):
                     (<Counter?> counter).value += 1
         finally:
             self._release(lock, context)
-        del guards
+        del guards, taken
         if not s.in_range:
             return None
         if error is not None:
             raise error
         return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
 
-    cdef bint _take_batch(self, feed_rows *rows, x, y, weight, limits) except -1:
-        """Point to the arrays of one batch. Return False if one is not plain, or has a number that is refused."""
+    cdef tuple _take_batch(self, feed_rows *rows, x, y, weight, rules):
+        """Point to the arrays of one batch, and return those of labels and weights, which must exist until its end.
+
+        Return None if an array is not plain, or has a number that is refused.
+        """
         cdef fnn_size n = 0
+        cdef cnp.ndarray labels = None, weights = None
         rows.labels, rows.weight = NULL, NULL
         rows.y.cols = 0
-        if not plain_rows(x, False, -INFINITY, INFINITY, &rows.x, &rows.n) or rows.x.cols != self.in_features:
-            return False
-        if not self.least_rows <= rows.n <= self.capacity:
-            return False
+        if not plain_rows(x, False, &rows.x, &rows.n) or rows.x.cols != self.in_features:
+            return None
+        if not (self.least_rows <= rows.n <= self.capacity and all_finite(&rows.x, rows.n)):
+            return None
         if self.takes_labels:
-            rows.labels = plain_integers(y, rows.n, &self._label_room[0])
+            labels = plain_integers(y, rows.n)
             # Now, so that nothing is drawn for labels out of range, and again when the step reads them.
-            if rows.labels is NULL or not all_below(rows.labels, rows.n, self.classes):
-                return False
-        elif not (plain_rows(y, limits.may_be_vector, limits.low, limits.high, &rows.y, &n) and n == rows.n
-                  and rows.y.cols == self.target_width):
-            return False
+            if labels is None or not all_below(<const int64_t *> cnp.PyArray_DATA(labels), rows.n, self.classes):
+                return None
+            rows.labels = <const int64_t *> cnp.PyArray_DATA(labels)
+        else:
+            if not plain_rows(y, rules.may_be_vector, &rows.y, &n) or n != rows.n or rows.y.cols != self.target_width:
+                return None
+            if not all_finite(&rows.y, n) or not rules_hold(&rows.y, n, rules.columns):
+                return None
         if weight is not None:
-            rows.weight = plain_weights(weight, rows.n)
-        return weight is None or rows.weight is not NULL
+            weights = plain_weights(weight, rows.n, rules.negative_weights)
+            if weights is None:
+                return None
+        if rules.row_weights is not None:
+            weights = plain_weights(rules.row_weights(labels, weights), rows.n, rules.negative_weights)
+            if weights is None:
+                return None
+        if weights is not None:
+            rows.weight = <const double *> cnp.PyArray_DATA(weights)
+        return labels, weights
 
     cdef int _fill_step(self, step_slice *r, fnn_size rows, table_of_scalars, Py_ssize_t row) except -1:
         """Fill the struct of a single step of so many rows, with a row of the table of scalars."""
@@ -446,7 +460,7 @@ cdef class Executor(InferenceExecutor):
         cdef shared *s = &self.shared
         cdef feed_rows rows
         guard = guard_of(x)
-        if not plain_matrix(x, &rows.x, &rows.n):
+        if not plain_rows(x, False, &rows.x, &rows.n):
             x_source = Source(x)
             rows.x, rows.n = struct_of(x_source), x_source.rows
         if rows.n > self.capacity:

@@ -1,36 +1,51 @@
 """The arrays that a caller gives to a single step, as structs: of plain arrays, without Python code.
 
-A plain array is an ndarray, of no subclass, that the step reads as it is: aligned, in the machine's byte order and,
-except for `plain_matrix`, C-contiguous. Rows are float32, float64 or uint8, labels and row numbers int64 or int32,
-weights float64. What is wrong with another array, if anything, is for `_validation` to say.
+A plain array is an ndarray, of no subclass, that the step reads as it is: aligned, and in the machine's byte order. Rows
+are float32, float64 or uint8, labels any integers, row numbers int64, weights float32 or float64. Labels and weights that
+are not in the dtype and order of the step are copied; rows have any strides. What is wrong with another array, if
+anything, is for `_validation` to say.
 
 Callers take the `guard_of` an array first: the functions here may release the GIL.
 """
 
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport ceil
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.math cimport fabs, floor
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cimport numpy as cnp
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_size
+from fastnn._arrays cimport can_be_read
 from fastnn._native cimport is_plain, plain_array
 from fastnn.kernels._gather_cy cimport source
 
-import numpy as np
+from fastnn._losses import SUM_TOLERANCE
 
 cnp.import_array()
 
-cdef object ndarray = np.ndarray
-
 cdef enum:
     MOST_WITH_GIL = 1 << 15     # entries that are checked with the GIL held; more are checked without it
+
+cdef enum kind_of_rule:
+    BETWEEN, WHOLE, ENDS, PROBABILITIES
+
+cdef tuple KINDS = ("between", "whole", "ends", "probabilities")
+cdef double sum_tolerance = SUM_TOLERANCE
+
+cdef struct column_rule:        # a ColumnRule
+    kind_of_rule kind
+    double low
+    double high
+    fnn_size first
+    fnn_size last
 
 ctypedef fused number:
     float
     double
     uint8_t
 
+
+# ---- numbers ----
 
 cdef bint within(const number *x, fnn_size n, number low, number high) noexcept nogil:
     """Whether all numbers are from low to high; NaN is not."""
@@ -41,71 +56,108 @@ cdef bint within(const number *x, fnn_size n, number low, number high) noexcept 
     return not bad
 
 
-cdef bint all_within(const plain_array *a, double low, double high) noexcept nogil:
-    if a.kind == c"f":
-        return within[float](<const float *> a.data, a.size, <float> max(low, -FLT_MAX), <float> min(high, FLT_MAX))
-    if a.kind == c"d":
-        return within[double](<const double *> a.data, a.size, max(low, -DBL_MAX), min(high, DBL_MAX))
-    if low > 255 or high < 0:
-        return a.size == 0
-    return within[uint8_t](<const uint8_t *> a.data, a.size, <uint8_t> ceil(max(low, 0)), <uint8_t> min(high, 255))
+cdef bint holds(const number *data, const source *rows, fnn_size n, const column_rule *rule) noexcept nogil:
+    """Whether n rows, whose data these are, are as a rule says."""
+    cdef const char *row = <const char *> data + rule.first * rows.col_bytes
+    cdef double x, total
+    cdef fnn_size i, j
+    for i in range(n):
+        total = 0.0
+        for j in range(rule.last - rule.first):
+            x = (<const number *> (row + j * rows.col_bytes))[0]
+            total += x
+            if not (x >= rule.low and x <= rule.high):
+                return False
+            if (rule.kind == WHOLE and x != floor(x)) or (rule.kind == ENDS and x != rule.low and x != rule.high):
+                return False
+        if rule.kind == PROBABILITIES and not fabs(total - 1.0) < sum_tolerance:
+            return False
+        row += rows.row_bytes
+    return True
 
 
-cdef void fill_rows(const plain_array *a, source *rows, fnn_size *n) noexcept:
+cdef bint rule_holds(const source *rows, fnn_size n, const column_rule *rule) noexcept nogil:
+    if rows.kind == FNN_FLOAT32:
+        return holds[float](<const float *> rows.data, rows, n, rule)
+    if rows.kind == FNN_FLOAT64:
+        return holds[double](<const double *> rows.data, rows, n, rule)
+    return holds[uint8_t](<const uint8_t *> rows.data, rows, n, rule)
+
+
+cdef bint numbers_are_finite(const source *rows, fnn_size n) noexcept nogil:
+    cdef column_rule finite
+    if rows.kind == FNN_FLOAT32 and rows.col_bytes == sizeof(float) and rows.row_bytes == rows.cols * rows.col_bytes:
+        return within[float](<const float *> rows.data, n * rows.cols, -FLT_MAX, FLT_MAX)
+    if rows.kind == FNN_FLOAT64 and rows.col_bytes == sizeof(double) and rows.row_bytes == rows.cols * rows.col_bytes:
+        return within[double](<const double *> rows.data, n * rows.cols, -DBL_MAX, DBL_MAX)
+    finite.kind, finite.low, finite.high, finite.first, finite.last = BETWEEN, -DBL_MAX, DBL_MAX, 0, rows.cols
+    return rows.kind == FNN_UINT8 or rule_holds(rows, n, &finite)
+
+
+cdef bint all_finite(const source *rows, fnn_size n) noexcept:
+    """Whether all numbers of n rows are finite."""
+    cdef bint finite
+    if n * rows.cols <= MOST_WITH_GIL:
+        return numbers_are_finite(rows, n)
+    with nogil:
+        finite = numbers_are_finite(rows, n)
+    return finite
+
+
+cdef bint rules_hold(const source *rows, fnn_size n, tuple rules) except -1:
+    """Whether n rows of finite numbers are as all rules, each a ColumnRule, say."""
+    cdef column_rule rule
+    cdef bint good
+    for kind, low, high, first, last in rules:
+        rule.kind, rule.low, rule.high = <kind_of_rule> <int> KINDS.index(kind), low, high
+        rule.first, rule.last = first, last
+        if not 0 <= rule.first <= rule.last <= rows.cols:
+            return False
+        if n * rows.cols <= MOST_WITH_GIL:
+            good = rule_holds(rows, n, &rule)
+        else:
+            with nogil:
+                good = rule_holds(rows, n, &rule)
+        if not good:
+            return False
+    return True
+
+
+# ---- arrays ----
+
+cdef bint plain_rows(array, bint may_be_vector, source *rows, fnn_size *n) noexcept:
+    """Point to the rows of a matrix of any strides, or with `may_be_vector` of a vector, rows of one number each.
+
+    Say how many they are. Return False for another array.
+    """
+    cdef plain_array a
+    if not is_plain(array, &a) or (a.ndim != 2 and not (may_be_vector and a.ndim == 1)):
+        return False
     rows.kind = FNN_FLOAT32 if a.kind == c"f" else FNN_FLOAT64 if a.kind == c"d" else FNN_UINT8
     rows.data, rows.row_bytes, n[0] = a.data, a.strides[0], a.shape[0]
     if a.ndim == 2:
         rows.cols, rows.col_bytes = a.shape[1], a.strides[1]
     else:
         rows.cols, rows.col_bytes = 1, a.itemsize
-
-
-cdef bint plain_matrix(array, source *rows, fnn_size *n) noexcept:
-    """Point to the rows of a matrix of any strides, and say how many they are. Return False if it is none."""
-    cdef plain_array a
-    if not is_plain(array, &a) or a.ndim != 2:
-        return False
-    fill_rows(&a, rows, n)
     return True
 
 
-cdef bint plain_rows(array, bint may_be_vector, double low, double high, source *rows, fnn_size *n) noexcept:
-    """Point to the rows of a matrix and say how many they are. Return False if it is none that can be read as it is.
+cdef cnp.ndarray contiguous(cnp.ndarray array, int typenum):
+    """Return the array itself if it is contiguous and of this dtype, else a copy that is."""
+    if cnp.PyArray_TYPE(array) == typenum and cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return array
+    return cnp.PyArray_FROMANY(array, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
 
-    All its numbers are finite, and from low to high. With `may_be_vector` it may be a vector, of rows of one number.
+
+cdef cnp.ndarray plain_integers(array, fnn_size n):
+    """Return n integers as contiguous int64, a copy only if they are not; None for another array.
+
+    Those of uint64 that int64 has not are below 0 in the copy.
     """
-    cdef plain_array a
-    if not is_plain(array, &a) or not a.contiguous or (a.ndim != 2 and not (may_be_vector and a.ndim == 1)):
-        return False
-    if a.size <= MOST_WITH_GIL:
-        if not all_within(&a, low, high):
-            return False
-    else:
-        with nogil:
-            inside = all_within(&a, low, high)
-        if not inside:
-            return False
-    fill_rows(&a, rows, n)
-    return True
-
-
-cdef const int64_t *plain_integers(array, fnn_size n, int64_t *room) noexcept:
-    """Point to n integers of int64, or to a copy of int32 in `room`, if there is any. Return NULL for other arrays."""
-    cdef cnp.ndarray integers
-    cdef fnn_size i
-    if type(array) is not ndarray:
-        return NULL
-    integers = array
-    if (cnp.PyArray_NDIM(integers) != 1 or cnp.PyArray_DIMS(integers)[0] != n
-            or not cnp.PyArray_ISCARRAY_RO(integers) or not cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(integers))):
-        return NULL
-    if cnp.PyArray_ITEMSIZE(integers) == sizeof(int64_t):
-        return <const int64_t *> cnp.PyArray_DATA(integers)
-    if cnp.PyArray_ITEMSIZE(integers) != sizeof(int32_t) or room is NULL:
-        return NULL
-    for i in range(n):
-        room[i] = (<const int32_t *> cnp.PyArray_DATA(integers))[i]
-    return room
+    if not (cnp.PyArray_CheckExact(array) and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(array))
+            and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIMS(array)[0] == n and can_be_read(array)):
+        return None
+    return contiguous(array, cnp.NPY_INT64)
 
 
 cdef bint all_below(const int64_t *x, fnn_size n, int64_t bound) noexcept:
@@ -117,15 +169,22 @@ cdef bint all_below(const int64_t *x, fnn_size n, int64_t bound) noexcept:
     return not bad
 
 
-cdef const double *plain_weights(array, fnn_size n) noexcept:
-    """Point to the weights of n rows: float64, finite, none below 0, one above. Return NULL if they are others."""
+cdef cnp.ndarray plain_weights(array, fnn_size n, bint negative):
+    """Return the weights of n rows as contiguous float64, a copy only if they are not; None for another array.
+
+    All are finite, their sum is, one is not 0, and without `negative` none is below 0.
+    """
     cdef plain_array a
+    cdef cnp.ndarray found
+    cdef const double *weights
     cdef double total = 0.0
     cdef fnn_size i
-    if not is_plain(array, &a) or a.kind != c"d" or a.ndim != 1 or a.size != n or not a.contiguous:
-        return NULL
-    if not within[double](<const double *> a.data, n, 0.0, DBL_MAX):
-        return NULL
+    if not is_plain(array, &a) or a.kind == c"B" or a.ndim != 1 or a.size != n:
+        return None
+    found = contiguous(array, cnp.NPY_FLOAT64)
+    weights = <const double *> cnp.PyArray_DATA(found)
+    if not within[double](weights, n, -DBL_MAX if negative else 0.0, DBL_MAX):
+        return None
     for i in range(n):
-        total += (<const double *> a.data)[i]
-    return <const double *> a.data if 0.0 < total <= DBL_MAX else NULL
+        total += fabs(weights[i])
+    return found if 0.0 < total <= DBL_MAX else None

@@ -165,6 +165,22 @@ class HeadsLoss(Loss):
             else:
                 loss.check_rows(where, part, finite=finite)
 
+    def column_rules(self, k: int) -> tuple[_losses.ColumnRule, ...] | None:
+        """Return all that `check_rows` checks; None if a head's loss, or a subclass, checks something of its own."""
+        if type(self).check_rows is not HeadsLoss.check_rows:
+            return None
+        rules: list[_losses.ColumnRule] = []
+        for loss, (call, outputs, targets) in zip(self._terms, self.bind(k, "rows").heads, strict=True):
+            if call.target == "labels":
+                rules.append(_losses.ColumnRule("whole", 0, len(outputs) - 1, targets.start, targets.stop))
+                continue
+            of_head = loss.column_rules(len(outputs))
+            if of_head is None:
+                return None
+            start = targets.start
+            rules += [rule._replace(first=start + rule.first, last=start + rule.last) for rule in of_head]
+        return tuple(rules)
+
     def __call__(
         self,
         outputs: npt.ArrayLike,

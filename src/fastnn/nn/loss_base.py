@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._losses import LOSSES, LossSpec, TargetLimits
+from fastnn._losses import LOSSES, ColumnRule, LossSpec, TargetRules
 from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.kernels import losses as kernels
@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "outputs_by_target", "takes_mixtures"})
+    _internal = frozenset({"bind", "check_rows", "column_rules", "link", "row_weights", "spec", "outputs_by_target", "takes_mixtures"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property
@@ -126,9 +126,15 @@ class Loss(Settings, ABC):
         """Refuse rows of targets for which the loss is meaningless; with `finite` also NaN and infinity."""
         self.spec.check_rows(name, target, finite=finite)
 
+    def column_rules(self, k: int) -> tuple[ColumnRule, ...] | None:
+        """Return all that `check_rows` checks of targets for `k` outputs; None for a subclass with another one."""
+        if type(self).check_rows is not Loss.check_rows:
+            return None
+        return self.spec.column_rules(self.bind(k, "rows").target_width)
 
-def target_limits(loss: Loss, target: str, k: int) -> TargetLimits | None:
-    """Return all that has to be checked of the targets of a loss, where a step can check it.
+
+def target_rules(loss: Loss, target: str, k: int) -> TargetRules | None:
+    """Return all that has to be checked of targets and weights, where a step can check it.
 
     Parameters
     ----------
@@ -139,21 +145,21 @@ def target_limits(loss: Loss, target: str, k: int) -> TargetLimits | None:
 
     Returns
     -------
-    TargetLimits or None
-        None if the loss has more checks, or makes weights of the targets. The limits of labels are the defaults: they
-        are not used.
+    TargetRules or None
+        None if the loss has checks or weights that a step does not know.
     """
-    spec = loss.spec
-    own = type(loss).check_rows is not Loss.check_rows
-    own |= type(loss).row_weights not in (Loss.row_weights, KernelLoss.row_weights)
-    if own or spec.negative_weights:
+    spec, row_weights = loss.spec, None
+    if type(loss).row_weights not in (Loss.row_weights, KernelLoss.row_weights):
         return None
     if target == "labels":
-        return None if spec.class_weights and getattr(loss, "weight", None) is not None else TargetLimits()
-    if spec.among or spec.probabilities:
+        if spec.class_weights and getattr(loss, "weight", None) is not None:
+            row_weights = loss.row_weights
+        return TargetRules(negative_weights=spec.negative_weights, row_weights=row_weights)
+    columns = loss.column_rules(k)
+    if columns is None:
         return None
     # A loss that takes labels takes every vector for labels; another one takes it for a column.
-    return TargetLimits(spec.low, spec.high, may_be_vector="labels" not in spec.kinds_of(k))
+    return TargetRules(columns, "labels" not in spec.kinds_of(k), spec.negative_weights)
 
 
 @settings()

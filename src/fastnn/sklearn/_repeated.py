@@ -17,9 +17,9 @@ from sklearn.utils import check_random_state
 
 from fastnn import _config, _records, nn, optim
 from fastnn import _validation as v
-from fastnn._losses import TargetLimits
+from fastnn._losses import TargetRules
 from fastnn._typing import Array
-from fastnn.nn.loss_base import target_limits
+from fastnn.nn.loss_base import target_rules
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._model import Model, settings_unchanged
 from fastnn.sklearn._optimizer import OptimizerState
@@ -98,15 +98,15 @@ def make_repeated_fit(estimator: Any, model: Model, state: OptimizerState) -> Re
         return None
     labels = estimator.out_activation_ == "softmax" and "labels" in loss.spec.kinds
     target = "labels" if labels else "rows"
-    limits = target_limits(loss, target, model.net.out_features)
+    rules = target_rules(loss, target, model.net.out_features)
     is_classifier = hasattr(estimator, "classes_")
     if is_classifier and (estimator._label_binarizer.y_type_.startswith("multilabel") or estimator.classes_.ndim != 1):
         return None
     if is_classifier and not labels and loss.spec.among:  # the targets are made of labels and need no check
-        limits = TargetLimits()
-    if limits is None or model.net.input_scaling is not None or model.net.output_scaling is not None:
+        rules = TargetRules()
+    if rules is None or model.net.input_scaling is not None or model.net.output_scaling is not None:
         return None
-    return RepeatedFit(estimator, model.trainer, state, target, limits)
+    return RepeatedFit(estimator, model.trainer, state, target, rules)
 
 
 class RepeatedFit:
@@ -119,13 +119,13 @@ class RepeatedFit:
     trainer : Trainer
     state : OptimizerState
     target : {"labels", "rows"}
-    limits : TargetLimits
+    rules : TargetRules
     """
 
     def __init__(
-        self, estimator: Any, trainer: Trainer, state: OptimizerState, target: str, limits: TargetLimits
+        self, estimator: Any, trainer: Trainer, state: OptimizerState, target: str, rules: TargetRules
     ) -> None:
-        self.trainer, self.loss, self.target, self.limits = trainer, trainer.loss, target, limits
+        self.trainer, self.loss, self.target, self.rules = trainer, trainer.loss, target, rules
         self.take_over(estimator, state)
         self.losses = np.empty(1)
         self.batch_size = estimator.batch_size
@@ -162,7 +162,7 @@ class RepeatedFit:
                 # The order is drawn once it is certain that a step is made: the general way draws one as well.
                 taken = executor.run_batch(
                     X, target, None,
-                    limits=self.limits,
+                    rules=self.rules,
                     scalars=scalars,
                     row=row,
                     step=net.training_steps,

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _config
 from fastnn import _validation as v
 from fastnn.engine import Executor, Feed, make_executor
-from fastnn.nn.loss_base import target_limits
+from fastnn.nn.loss_base import target_rules
 from fastnn.training._core import TrainerCore
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
@@ -29,26 +29,26 @@ class BatchStep:
     target : {"labels", "rows"}
     """
 
-    __slots__ = ("counters", "executor", "frozen", "limits", "output_scaling", "target_scaling", "update_counters")
+    __slots__ = ("counters", "executor", "frozen", "output_scaling", "rules", "target_scaling", "update_counters")
 
     def __init__(self, trainer: TrainerCore, executor: Executor, target: str) -> None:
         net = trainer.net
         self.executor, self.frozen, self.output_scaling = executor, net.params.frozen, net.output_scaling
         self.target_scaling = target_scaling(net, trainer.loss)
         self.counters, self.update_counters = (net.forward_counter,), trainer.update_counters
-        self.limits = target_limits(trainer.loss, target, net.out_features)
+        self.rules = target_rules(trainer.loss, target, net.out_features)
 
     def run(self, trainer: TrainerCore, x: Any, y: Any, weight: Any) -> float | None:
         """Make a step of arrays that nobody has checked; None if they have to be, or nothing here fits any more."""
         net = trainer.net
         if net.params.frozen is not self.frozen or net._output_scaling is not self.output_scaling:
             return None
-        if self.limits is None:
+        if self.rules is None:
             return None
         table, row = trainer.next_scalars()
         return self.executor.run_batch(
             x, y, weight,
-            limits=self.limits,
+            rules=self.rules,
             scalars=table,
             row=row,
             step=net._forward_counter.value,

@@ -299,9 +299,10 @@ class Trainer(TrainerFiles):
         Parameters
         ----------
         x : array_like, shape (n, in_features)
-            The batch, as `fit` takes X: finite. C-contiguous arrays of float32, float64 and uint8 are read in place.
+            The batch, as `fit` takes X: finite. Arrays of float32, float64 and uint8, of any strides, are read in
+            place; others are converted first.
         y : array_like
-            As for `fit`. Of labels, int64 and int32 are fastest.
+            As for `fit`: integers for labels. Rows of numbers are read like `x`.
         sample_weight : array_like, shape (n,), optional
             As for `fit`.
 
