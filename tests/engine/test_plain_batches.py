@@ -78,6 +78,8 @@ NUMBERS = np.random.default_rng(1).integers(0, 2, (ROWS, 2)).astype(float)
 XS = in_forms(X) | in_dtypes(X, "f", "d", "B") | {
     "None": (None, False),
     "columns first": (np.asfortranarray(X), True),
+    "nan in the last of rows apart": (np.repeat(changed(X, np.nan, -1), 2, axis=0)[::2], False),
+    "nan in the last of rows apart, float32": (np.repeat(changed(X, np.nan, -1).astype("f"), 2, axis=0)[::2], False),
     "nan, columns first": (np.asfortranarray(changed(X, np.nan)), False),
     "vector": (X[:, 0].copy(), False),
     "column less": (X[:, 1:].copy(), False),

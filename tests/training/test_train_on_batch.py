@@ -15,6 +15,7 @@ from zoo import LAYOUTS
 
 import fastnn
 from fastnn import data, nn, optim
+from fastnn.training import _batch
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 
@@ -81,14 +82,49 @@ def batches_of(rng, X, y, weight=None):
     return [(X[:n], y[:n], None if weight is None or i % 2 else weight[:n]) for i, n in enumerate(sizes)]
 
 
+@pytest.fixture
+def general_steps(monkeypatch):
+    """Return a list that has an entry for each step with checks in Python."""
+    found, checked = [], _batch._checked_step
+
+    def step(*args):
+        found.append(len(args[2]))
+        return checked(*args)
+
+    monkeypatch.setattr(_batch, "_checked_step", step)
+    return found
+
+
 @BACKENDS
 @pytest.mark.parametrize("name", loss_cases.ALL)
-def test_every_loss(name, backend, dtype, rng):
+def test_every_loss(name, backend, dtype, rng, general_steps):
     with fastnn.backend(backend):
         loss, X, y, weight = loss_cases.problem(name)
         weight[:2] = 0.5
         net = loss_cases.net_of(dtype)
         check(fastnn.Trainer(net, loss, optim.SGD(lr=1e-3)), batches_of(rng, X.astype(dtype), y, weight))
+    assert general_steps == [len(X)]  # the first one alone
+
+
+SQUARES = nn.CustomLoss(lambda z, t: ((z - t) ** 2).sum(axis=1), lambda z, t: 2 * (z - t))
+HEADS = {
+    "classes, numbers, yes or no": [("cross_entropy", 3), ("mean_squared_error", 2, 0.5), ("binary_cross_entropy", 1)],
+    "signs, counts": [("hinge", 3), ("poisson", 3)],
+    "a function": [(SQUARES, 6)],
+}
+
+
+@BACKENDS
+@pytest.mark.parametrize("heads", HEADS.values(), ids=HEADS)
+def test_heads(heads, backend, dtype, rng, general_steps):
+    X, loss = rng.normal(size=(40, 4)).astype(dtype), nn.HeadsLoss(heads)
+    columns = {"cross_entropy": rng.integers(0, 3, (40, 1)), "hinge": rng.choice([-1, 1], (40, 3))}
+    columns |= {"poisson": rng.poisson(2, (40, 3)), "binary_cross_entropy": rng.random((40, 1))}
+    y = np.hstack([columns.get(name, rng.normal(size=(40, width))) for name, width, *_ in heads])
+    with fastnn.backend(backend):
+        net = nn.Sequential(nn.Dense(4, 5), nn.Tanh(), nn.Dense(5, 6), seed=0, dtype=dtype)
+        check(fastnn.Trainer(net, loss, optim.SGD(lr=1e-3)), batches_of(rng, X, y.astype(dtype), rng.random(40)))
+    assert general_steps == [len(X)]
 
 
 @BACKENDS

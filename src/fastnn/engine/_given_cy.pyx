@@ -1,9 +1,8 @@
 """The arrays that a caller gives to a single step, as structs: of plain arrays, without Python code.
 
-A plain array is an ndarray, of no subclass, that the step reads as it is: aligned, and in the machine's byte order. Rows
-are float32, float64 or uint8, labels any integers, row numbers int64, weights float32 or float64. Labels and weights that
-are not in the dtype and order of the step are copied; rows have any strides. What is wrong with another array, if
-anything, is for `_validation` to say.
+A plain array is an ndarray, of no subclass, aligned and in the machine's byte order. Rows are float32, float64 or uint8
+and read in place, whatever their strides. Labels are any integers, weights float32 or float64; those that are not
+contiguous int64 or float64 are copied. What is wrong with another array, if anything, is for `_validation` to say.
 
 Callers take the `guard_of` an array first: the functions here may release the GIL.
 """
@@ -60,8 +59,8 @@ cdef bint holds(const number *data, const source *rows, fnn_size n, const column
     """Whether n rows, whose data these are, are as a rule says."""
     cdef const char *row = <const char *> data + rule.first * rows.col_bytes
     cdef double x, total
-    cdef fnn_size i, j
-    for i in range(n):
+    cdef fnn_size _i, j
+    for _i in range(n):
         total = 0.0
         for j in range(rule.last - rule.first):
             x = (<const number *> (row + j * rows.col_bytes))[0]

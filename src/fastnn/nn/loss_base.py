@@ -35,7 +35,9 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "check_rows", "column_rules", "link", "row_weights", "spec", "outputs_by_target", "takes_mixtures"})
+    _internal = frozenset(
+        {"bind", "check_rows", "column_rules", "link", "outputs_by_target", "row_weights", "spec", "takes_mixtures"}
+    )
     _how_to_change = "set trainer.loss = {call}"
 
     @property
