@@ -371,16 +371,31 @@ def test_a_loss_that_is_not_finite_changes_nothing(name, average, backend, rng):
         weight[0, 0] = np.inf
         before, history = state_of(trainer), trainer.history.epochs[:]
         for _ in range(2):
-            with pytest.raises(fastnn.TrainingDiverged, match="as before the call") as caught:
+            with pytest.raises(
+                fastnn.TrainingDiverged, match=r"were NaN or infinite before the call.*load ear"
+            ) as caught:
                 trainer.train_on_batch(X, y)
             np.testing.assert_equal(state_of(trainer), before)
         error = pickle.loads(pickle.dumps(caught.value))
-        assert (error.step, error.unchanged, error.layer) == (3, True, caught.value.layer)
-        assert "Dense" in error.layer
+        assert (error.step, error.unchanged, error.was_finite) == (3, True, False)
+        assert error.layer == caught.value.layer and "Dense" in error.layer
         assert trainer.history.epochs == history
         weight[0, 0] = kept
         trainer.train_on_batch(X, y)
         assert trainer.step_count == 3
+
+
+@BACKENDS
+def test_rows_with_which_an_output_overflows_change_nothing(backend):
+    with fastnn.backend(backend), np.errstate(over="ignore"):
+        net = nn.Sequential(nn.Dense(1, 1, init="ones"), nn.Dense(1, 1, init="ones"), seed=0)
+        net.layers[1].weight[...] = 10
+        trainer = fastnn.Trainer(net, "mean_squared_error")
+        before = state_of(trainer)
+        with pytest.raises(fastnn.TrainingDiverged, match="are as before the call") as caught:
+            trainer.train_on_batch([[3e38]], [[0.0]])
+        assert caught.value.unchanged and caught.value.was_finite
+        np.testing.assert_equal(state_of(trainer), before)
 
 
 @BACKENDS

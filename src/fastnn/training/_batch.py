@@ -121,4 +121,8 @@ def _refuse_loss(trainer: TrainerCore, feed: Feed, examples: Examples, loss: flo
     threads = _config.get_num_threads()
     executor.run_steps(feed, 0, 1, np.zeros((1, 1)), net.training_steps % 2**32, 0.0, threads, lock=net.lock)
     layer = first_nonfinite(net, executor, rows)
-    raise TrainingDiverged(trainer.epoch + 1, trainer.step_count + 1, loss, lr, layer, unchanged=True)
+    raise TrainingDiverged(
+        trainer.epoch + 1, trainer.step_count + 1, loss, lr, layer,
+        unchanged=True,
+        was_finite=v.all_finite(net.params.data),
+    )  # fmt: skip

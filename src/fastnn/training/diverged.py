@@ -29,15 +29,29 @@ class TrainingDiverged(ArithmeticError):
         The first layer, in forward order, with NaN or infinity: "3 (Dense)", "the input" or "none, the loss itself".
     unchanged : bool
         Whether net and optimiser are as before the call.
+    was_finite : bool
+        Whether all parameters were finite before the step. After `Trainer.train_on_batch` they may not be: what an
+        update makes of them shows in the next loss.
     """
 
-    def __init__(self, epoch: int, step: int, loss: float, lr: float, layer: str, unchanged: bool = False) -> None:
-        super().__init__(epoch, step, loss, lr, layer, unchanged)
+    def __init__(
+        self,
+        epoch: int,
+        step: int,
+        loss: float,
+        lr: float,
+        layer: str,
+        unchanged: bool = False,
+        was_finite: bool = True,
+    ) -> None:
+        super().__init__(epoch, step, loss, lr, layer, unchanged, was_finite)
         self.epoch, self.step, self.loss, self.lr, self.layer = epoch, step, loss, lr, layer
-        self.unchanged = unchanged
+        self.unchanged, self.was_finite = unchanged, was_finite
 
     @property
     def _state(self) -> str:
+        if not self.was_finite:
+            return "Parameters were NaN or infinite before the call, and still are: load earlier ones or begin anew"
         if self.unchanged:
             return "Net and optimiser are as before the call"
         return "The net is as at the start of the epoch, the optimiser is reset"
