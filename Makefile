@@ -30,7 +30,7 @@ MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
 help:
 	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
-	@echo "make test      the test suite without its slow tests; make test-all: with them"
+	@echo "make test      the test suite without its slow tests, some cases of long ones; make test-all: all"
 	@echo "make test-sklearn: the estimators with each version of scikit-learn (VERSIONS=\"1.6 1.9\" for some)"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
 	@echo "make fuzz      change files at random, and diagnose random trainings: is there a clean answer each time?"

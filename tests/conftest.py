@@ -36,15 +36,22 @@ def pytest_collection_modifyitems(items):
     """Leave to `make test-all` what adds little.
 
     - The levels below the best one, except for the kernels, which alone differ by level.
-    - All but one in n of the cases of a test that is marked ``sampled(n)``, chosen by their names.
+    - All but one in n of the cases of a test that is marked ``sampled(n)``: of each backend at least one.
     """
+    groups = {}
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         level = parameters.get("impl", parameters.get("native"))
         if level in LEVELS[:-1] and "/tests/kernels/" not in item.path.as_posix():
             item.add_marker(pytest.mark.slow)
         sampled = item.get_closest_marker("sampled")
-        if sampled and zlib.crc32(item.name.encode()) % sampled.args[0]:
+        if sampled and not item.get_closest_marker("slow"):
+            is_reference = "reference" in (level, parameters.get("backend"))
+            group = item.nodeid.partition("[")[0], is_reference, sampled.args[0]
+            groups.setdefault(group, []).append(item)
+    for (_, _, n), cases in groups.items():
+        cases.sort(key=lambda item: zlib.crc32(item.name.encode()))  # a choice that stays, and prefers no parameter
+        for item in cases[-(-len(cases) // n) :]:
             item.add_marker(pytest.mark.slow)
 
 

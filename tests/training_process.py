@@ -25,9 +25,9 @@ def net_of():
     )
 
 def run_under_signals(step, handle, error, every):
-    """Call `step` again and again for two seconds while signals call `handle`; every so many raise an error in a step.
+    """Call `step` again and again while signals call `handle`; every so many of them raise an error in a step.
 
-    More than 50 signals must arrive, and more than 5 errors come out of a step.
+    That takes two seconds, and longer until there were more than 50 signals and 5 errors that came out of a step.
     """
     signals, errors, running = 0, 0, False
 
@@ -38,11 +38,11 @@ def run_under_signals(step, handle, error, every):
         if running and signals % every == 0:
             raise error
 
-    signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0015)
     def enough():
         return signals > 50 and errors > 5
 
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0015)
     for _ in until(2, enough):
         try:
             running = True
@@ -60,7 +60,8 @@ X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 20000
 """
 
 
-def run(script, backend, data=DATA, timeout=120):
+def run(script, backend, data=DATA, timeout=280):
+    # `until` uses `time`, which COMMON imports.
     code = COMMON + inspect.getsource(until) + data + textwrap.dedent(script)
     # OpenBLAS hangs if another thread forks during one of its parallel products.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
@@ -106,5 +107,6 @@ def in_two_threads(steps):
     return sum(done)
 
 
-# The native backend is what products run; both have the locks and the handling of signals in common.
+# Users run the native backend. Locks and signal handling are the same code in both, so `make test` leaves the
+# reference out.
 BACKENDS = pytest.mark.parametrize("backend", ["native", pytest.param("reference", marks=pytest.mark.slow)])

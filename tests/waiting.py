@@ -4,7 +4,10 @@ import time
 
 
 def until(seconds, enough=lambda: True):
-    """Yield for that long, and for up to a minute more until it is `enough`."""
+    """Yield again and again for so many seconds, then until `enough()`, but at most a minute more.
+
+    The caller asserts afterwards that it is enough.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end or (not enough() and time.monotonic() < end + 60):
         yield

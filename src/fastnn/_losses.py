@@ -19,6 +19,7 @@ from fastnn._typing import Array
 
 # How far the sum of a row of probabilities may be from 1: allows float16, and three probabilities with three decimals.
 SUM_TOLERANCE = 2e-3
+SURE_SUM_TOLERANCE = SUM_TOLERANCE * (1 - 1e-9)  # not at the edge, where a sum depends on the order of adding
 
 
 class ColumnRule(NamedTuple):
@@ -26,9 +27,14 @@ class ColumnRule(NamedTuple):
 
     Attributes
     ----------
-    kind : {"between", "whole", "ends", "probabilities"}
-        All from `low` to `high`; all whole numbers from there; each one of the two; or as "between", and the sum of
-        each row 1, to within `SUM_TOLERANCE`.
+    kind : str
+        One of:
+
+        - "between": from `low` to `high`
+        - "whole": whole numbers from `low` to `high`
+        - "either": `low` or `high`
+        - "probabilities": from `low` to `high`, and the sum of each row is 1 to within `SUM_TOLERANCE`, whatever the
+          order of adding; rows at its edge are left to `check_rows`
     low, high : float
     first, last : int
         The columns from `first` to before `last`.
@@ -41,8 +47,8 @@ class ColumnRule(NamedTuple):
     last: int
 
 
-class TargetRules(NamedTuple):
-    """What a step checks of a batch's targets and weights; with the defaults, that all are finite, no weight below 0.
+class BatchRules(NamedTuple):
+    """What a step checks of a batch's targets and weights, besides that all are finite.
 
     Attributes
     ----------
@@ -53,8 +59,8 @@ class TargetRules(NamedTuple):
     negative_weights : bool
         Whether weights may be below 0.
     row_weights : callable, optional
-        Takes labels and weights, an ndarray or None, and returns the weights of the rows in the mean: those that the
-        caller gave times those of the classes.
+        For a loss with class weights. It takes labels and sample weights (or None), and returns the product of sample
+        weight and class weight for each row.
     """
 
     columns: tuple[ColumnRule, ...] = ()
@@ -215,8 +221,7 @@ class LossSpec:
     @property
     def can_be_scaled(self) -> bool:
         """Whether outputs and targets are numbers of one unit, in any unit: the loss makes sense for both scaled."""
-        limited = self.low > -math.inf or self.high < math.inf or self.among or self.probabilities
-        return "rows" in self.kinds and self.outputs == "prediction" and not (limited or self.links)
+        return "rows" in self.kinds and self.outputs == "prediction" and not (self.column_rules(1) or self.links)
 
     @property
     def takes_mixtures(self) -> bool:
@@ -244,17 +249,18 @@ class LossSpec:
 
     def column_rules(self, columns: int) -> tuple[ColumnRule, ...]:
         """Return what `check_rows` checks of rows of so many columns, besides that all numbers are finite."""
-        if self.among:
-            return (ColumnRule("ends", *self.among, 0, columns),)
-        if self.probabilities:
-            return (ColumnRule("probabilities", max(self.low, 0.0), self.high, 0, columns),)
+        rules = []
         if self.low > -math.inf or self.high < math.inf:
-            return (ColumnRule("between", self.low, self.high, 0, columns),)
-        return ()
+            rules.append(ColumnRule("between", self.low, self.high, 0, columns))
+        if self.among:
+            rules.append(ColumnRule("either", *self.among, 0, columns))
+        if self.probabilities:
+            rules.append(ColumnRule("probabilities", 0.0, math.inf, 0, columns))
+        return tuple(rules)
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
         """Refuse rows for which the loss is meaningless; with `finite`, for every loss also NaN and infinity."""
-        if finite or self.low > -math.inf or self.high < math.inf or self.among or self.probabilities:
+        if finite or self.column_rules(target.shape[1]):
             v.in_range(name, target, self.low, self.high, self.among)
         if not self.probabilities:
             return

@@ -303,7 +303,7 @@ def test_activations_that_compute_in_single_precision(seed, factor, inside):
     activation = nn.CustomActivation(lambda x: inside(x).astype(x.dtype), lambda dy, x, y: factor * dy * np.cos(x))
     layers = [nn.Dense(4, 6), activation, nn.Dense(6, 6), nn.Tanh(), nn.Dense(6, 3)]
     report = fastnn.check_gradients(nn.Sequential(*layers, seed=seed), X, y)
-    assert any(block.wrong for block in report.blocks) == (factor != 1), f"{report}"
+    assert any(block.wrong for block in report.blocks) == (factor != 1), str(report)
 
 
 @pytest.mark.parametrize("step", [1e-17, 1e-300])

@@ -7,8 +7,8 @@ import pytest
 
 import fastnn
 from fastnn import nn
-from fastnn._losses import ColumnRule, TargetRules
-from fastnn.nn.loss_base import target_rules
+from fastnn._losses import SUM_TOLERANCE, BatchRules, ColumnRule
+from fastnn.nn.loss_base import batch_rules
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
 ROWS, CAPACITY, WIDTH, CLASSES = 6, 8, 4, 3
@@ -45,7 +45,7 @@ FORMS = {
     "byte-swapped": (lambda array: array.astype(array.dtype.newbyteorder()), False),
     "strided": (lambda array: np.repeat(array, 2, axis=0)[::2], True),
     "backwards": (lambda array: array[::-1], True),
-    "of a record": (lambda array: np.stack([array, -array], axis=-1)[..., 0], True),
+    "every second number": (lambda array: np.stack([array, -array], axis=-1)[..., 0], True),
     "misaligned": (misaligned, False),
     "subclass": (lambda array: array.view(Own), False),
     "masked": (np.ma.array, False),
@@ -117,6 +117,7 @@ WEIGHTS = in_forms(ONES) | in_dtypes(ONES, "f", "d") | {
     "inf": (changed(ONES, np.inf), False),
     "inf of float32": (changed(ONES, np.inf).astype("f"), False),
     "sum of inf": (1e308 * ONES, False),
+    "sum near inf": (2e307 * ONES, False),
 }  # fmt: skip
 CASES = (
     [("x", name, (each, LABELS, None), plain) for name, (each, plain) in XS.items()]
@@ -132,7 +133,7 @@ def is_taken(net, loss, target, arrays, rules=None):
     trainer = fastnn.Trainer(net, loss)
     executor = trainer.fit_executor(target, CAPACITY)
     scalars, row = trainer.next_scalars()
-    rules = rules or target_rules(trainer.loss, target, net.out_features)
+    rules = rules or batch_rules(trainer.loss, target, net.out_features)
     before, drawn = net.state_dict(), []
 
     def draw_order():
@@ -159,7 +160,7 @@ def test_what_is_taken(kind, arrays, plain, backend):
     outputs, loss, target = CLASSES, "cross_entropy", "labels"
     if kind == "targets":
         outputs, loss, target = 2, "mean_squared_error", "rows"
-    with fastnn.backend(backend), np.errstate(over="ignore"):
+    with fastnn.backend(backend):
         assert is_taken(nn.Sequential(nn.Dense(WIDTH, outputs), seed=0), loss, target, arrays) == plain
 
 
@@ -176,7 +177,7 @@ def test_fewest_rows(norm, backend):
 @pytest.mark.parametrize("may_be_vector", [False, True])
 def test_vectors_of_targets(may_be_vector, backend):
     """A vector is a column of one number, if the rules allow it."""
-    rules = TargetRules(may_be_vector=may_be_vector)
+    rules = BatchRules(may_be_vector=may_be_vector)
     with fastnn.backend(backend):
         for y, columns, taken in (
             (ONES, 1, may_be_vector), (ONES[:, np.newaxis], 1, True), (np.ones((ROWS, 2)), 1, False), (ONES, 2, False),
@@ -187,7 +188,8 @@ def test_vectors_of_targets(may_be_vector, backend):
 
 def test_losses_that_take_labels_take_no_vector_of_targets():
     for loss in (nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.PoissonNLLLoss()):
-        assert target_rules(loss, "rows", 1).may_be_vector
+        assert batch_rules(loss, "rows", 1).may_be_vector
+    assert not batch_rules(nn.CrossEntropyLoss(), "rows", 3).may_be_vector
 
     class Both(nn.CustomLoss):
         @property
@@ -195,7 +197,7 @@ def test_losses_that_take_labels_take_no_vector_of_targets():
             return dataclasses.replace(super().spec, kinds={"labels": "", "rows": "custom"})
 
     loss = Both(lambda z, t: ((z - t) ** 2).sum(axis=1), lambda z, t: 2 * (z - t))
-    assert target_rules(loss, "rows", 1) == TargetRules(negative_weights=True)
+    assert batch_rules(loss, "rows", 1) == BatchRules(negative_weights=True)
 
 
 def test_losses_with_checks_of_their_own_have_no_rules():
@@ -211,9 +213,29 @@ def test_losses_with_checks_of_their_own_have_no_rules():
         def check_rows(self, name, target, *, finite=True):
             pass
 
-    assert target_rules(Even(), "rows", 1) is target_rules(Weighted(), "rows", 1) is None
-    assert target_rules(Heads([("mean_squared_error", 1)]), "rows", 1) is None
-    assert target_rules(nn.HeadsLoss([(Even(), 1)]), "rows", 1) is None
+    assert batch_rules(Even(), "rows", 1) is batch_rules(Weighted(), "rows", 1) is None
+    assert batch_rules(Heads([("mean_squared_error", 1)]), "rows", 1) is None
+    assert batch_rules(nn.HeadsLoss([(Even(), 1)]), "rows", 1) is None
+
+
+def test_all_that_a_loss_checks_is_a_rule():
+    class Mixed(nn.MSELoss):
+        @property
+        def spec(self):
+            return dataclasses.replace(super().spec, among=(0, 1), low=0.5, probabilities=True)
+
+    kinds = [rule.kind for rule in batch_rules(Mixed(), "rows", 1).columns]
+    assert kinds == ["between", "either", "probabilities"]
+
+
+def test_weights_of_classes_that_a_kernel_has():
+    class Weighted(nn.CrossEntropyLoss):
+        def kernel(self):
+            name, given = super().kernel()
+            return name, given | {"weight": (1.0, 5.0, 9.0)}
+
+    assert batch_rules(Weighted(), "labels", 3).row_weights is not None
+    assert batch_rules(nn.CrossEntropyLoss(), "labels", 3).row_weights is None
 
 
 # Rows of targets that some losses take and others refuse.
@@ -235,24 +257,21 @@ ROWS_OF_TARGETS = {
     "nan": [[0, 1], [np.nan, 1], [0, 1]],
     "inf": [[0, 1], [0, np.inf], [0, 1]],
 }
-OF_ROWS = {
-    **{f"{loss}": loss for loss in (
+OF_ROWS = {  # losses, and the number of outputs
+    **{str(loss): (loss, 2) for loss in (
         nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.LogLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(),
         nn.LogCoshLoss(), nn.PoissonNLLLoss(), nn.HingeLoss(), nn.SquaredHingeLoss(), nn.QuantileLoss([0.1]),
     )},
-    "classes beside numbers": nn.HeadsLoss([("cross_entropy", 3), ("mean_squared_error", 1)]),
-    "numbers beside signs": nn.HeadsLoss([("mean_squared_error", 1), ("hinge", 1)]),
-    "counts beside yes and no": nn.HeadsLoss([("poisson", 1), ("binary_cross_entropy", 1)]),
+    "classes beside numbers": (nn.HeadsLoss([("cross_entropy", 3), ("mean_squared_error", 1)]), 4),
+    "numbers beside signs": (nn.HeadsLoss([("mean_squared_error", 1), ("hinge", 1)]), 2),
+    "counts beside yes and no": (nn.HeadsLoss([("poisson", 1), ("binary_cross_entropy", 1)]), 2),
 }  # fmt: skip
 
 
-@pytest.mark.sampled(4)
 @BACKENDS
 @pytest.mark.parametrize("dtype", ["f", "d", "B"])
-@pytest.mark.parametrize("loss", OF_ROWS)
-def test_rows_that_a_loss_refuses_are_not_taken(loss, dtype, backend):
-    loss = OF_ROWS[loss]
-    outputs = 4 if isinstance(loss, nn.HeadsLoss) and loss.heads[0][1] == 3 else 2
+@pytest.mark.parametrize(("loss", "outputs"), OF_ROWS.values(), ids=OF_ROWS)
+def test_rows_are_taken_if_the_loss_takes_them(loss, outputs, dtype, backend):
     seen = set()
     for name, rows in ROWS_OF_TARGETS.items():
         y = np.array(rows, float)
@@ -266,7 +285,7 @@ def test_rows_that_a_loss_refuses_are_not_taken(loss, dtype, backend):
             good = False
         for each in (y, np.asfortranarray(y), y[::-1]):
             net = nn.Sequential(nn.Dense(WIDTH, outputs), seed=0)
-            with fastnn.backend(backend), np.errstate(over="ignore"):
+            with fastnn.backend(backend):
                 taken = is_taken(net, loss, "rows", (X[:3], each, None))
             assert taken == good, name
         seen.add(good)
@@ -274,31 +293,73 @@ def test_rows_that_a_loss_refuses_are_not_taken(loss, dtype, backend):
 
 
 @BACKENDS
+@pytest.mark.parametrize("dtype", ["f", "d"])
 @pytest.mark.parametrize(
     ("kind", "low", "high", "good", "bad"),
     [
-        ("between", 0.5, 1.5, [0.5, 1.5, 1.25], [0.25, 1.75]),
-        ("whole", 1, 3, [1, 2, 3], [0, 4, 1.5]),
-        ("ends", 1, 3, [1, 3], [0, 2, 4]),
-        ("probabilities", 0, np.inf, [1, 1.001, 0.999], [0, 0.99, 1.01, 2]),
+        ("between", 0.5, 1.5, [(0.5, 1.5), (1.25, 1)], [(0.25, 1), (1, 1.75)]),
+        ("whole", 1, 3, [(1, 2), (3, 3)], [(0, 1), (1, 4), (1, 1.5)]),
+        ("either", 1, 3, [(1, 3), (3, 3)], [(0, 1), (3, 2), (4, 3)]),
+        ("probabilities", 0, np.inf, [(1, 0), (0.5, 0.501), (0.25, 0.749)], [(0, 0), (1, 0.01), (0.5, 0.49), (2, -1)]),
     ],
 )
-def test_rules_of_columns(kind, low, high, good, bad, backend):
+def test_rules_of_columns(kind, low, high, good, bad, dtype, backend):
     """They hold for their columns, and for no others."""
-    rules = TargetRules((ColumnRule(kind, low, high, 1, 2),))
-    for number in [*good, *bad]:
-        y = np.full((ROWS, 3), 77.0)
-        y[-1, 1] = number
-        y[:-1, 1] = good[0]
-        net = nn.Sequential(nn.Dense(WIDTH, 3), seed=0)
+    rules = BatchRules((ColumnRule(kind, low, high, 1, 3),))
+    for numbers in [*good, *bad]:
+        y = np.full((ROWS, 4), 77.0, dtype)
+        y[:, 1:3] = good[0]
+        y[-1, 1:3] = numbers
+        net = nn.Sequential(nn.Dense(WIDTH, 4), seed=0)
         with fastnn.backend(backend):
-            assert is_taken(net, "mean_squared_error", "rows", (X, y, None), rules) == (number in good), number
+            assert is_taken(net, "mean_squared_error", "rows", (X, y, None), rules) == (numbers in good), numbers
+
+
+@BACKENDS
+def test_sums_at_the_edge_of_the_tolerance_are_left_to_the_loss(backend):
+    """There the order of adding decides."""
+    in_order = {True: [], False: []}
+    for y in np.random.default_rng(0).multinomial(1002, np.ones(20) / 20, 2000) / 1000:
+        in_order[abs(sum(y.tolist()) - 1) <= SUM_TOLERANCE].append(y)
+    for rows in in_order.values():
+        assert len(rows) > 5
+        for y in rows[:5]:
+            net = nn.Sequential(nn.Dense(WIDTH, 20), seed=0)
+            with fastnn.backend(backend):
+                assert not is_taken(net, "cross_entropy", "rows", (np.ones((1, WIDTH)), y[np.newaxis], None))
+
+
+@BACKENDS
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (-1, 1), (2, 1)])
+def test_rules_of_columns_that_do_not_exist(first, last, backend):
+    rules = BatchRules((ColumnRule("between", 0, 1, first, last),))
+    net = nn.Sequential(nn.Dense(WIDTH, 2), seed=0)
+    with fastnn.backend(backend), pytest.raises(ValueError, match="rules must have columns from 0 to 2, got"):
+        is_taken(net, "mean_squared_error", "rows", (X, NUMBERS, None), rules)
+    assert net.training_steps == 0
+
+
+@BACKENDS
+@pytest.mark.parametrize(("value", "taken"), [(1.0, True), (2.0, False), (np.nan, False)])
+def test_the_last_of_many_numbers(value, taken, backend):
+    """So many are checked without the GIL."""
+    y = np.ones((20000, 4))
+    y[-1, -1] = value
+    trainer = fastnn.Trainer(nn.Sequential(nn.Dense(1, 4), seed=0), "binary_cross_entropy")
+    with fastnn.backend(backend):
+        executor = trainer.fit_executor("rows", len(y))
+        scalars, row = trainer.next_scalars()
+        loss = executor.run_batch(
+            np.ones((len(y), 1)), y, None, rules=batch_rules(trainer.loss, "rows", 4), scalars=scalars, row=row, step=0,
+            threads=1,
+        )  # fmt: skip
+    assert (loss is not None) == taken
 
 
 @BACKENDS
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_weights_below_0(dtype, backend):
-    rules = TargetRules(negative_weights=True)
+    rules = BatchRules(negative_weights=True)
     arrays = {"some": (changed(ONES, -2), True), "all": (-ONES, True), "none": (ONES, True), "zeros": (0 * ONES, False)}
     arrays |= {"inf": (changed(ONES, -np.inf), False), "nan": (changed(ONES, np.nan), False)}
     for name, (weight, taken) in arrays.items():
@@ -314,19 +375,23 @@ def test_weights_of_classes(backend):
     asked = []
 
     def row_weights(labels, weight):
+        assert labels.dtype == np.int64 and (weight is None or weight.dtype == np.float64)
         asked.append((labels.tolist(), weight))
         return result
 
-    rules = TargetRules(row_weights=row_weights)
+    rules = BatchRules(negative_weights=True, row_weights=row_weights)
     for result, taken in ((ONES, True), (2 * ONES, True), (0 * ONES, False), (-ONES, False), (np.inf * ONES, False)):
         net = nn.Sequential(nn.Dense(WIDTH, CLASSES), seed=0)
         with fastnn.backend(backend):
-            assert is_taken(net, "cross_entropy", "labels", (X, LABELS, None), rules) == taken, result
+            assert is_taken(net, "cross_entropy", "labels", (X, LABELS.astype("h"), None), rules) == taken, result
     assert asked == [(LABELS.tolist(), None)] * 5
     with fastnn.backend(backend):
         assert not is_taken(net, "cross_entropy", "labels", (X, LABELS + 1, None), rules)
-        assert not is_taken(net, "cross_entropy", "labels", (X, LABELS, -ONES), rules)
+        assert not is_taken(net, "cross_entropy", "labels", (X, LABELS, 0 * ONES), rules)
     assert len(asked) == 5
+    result = ONES
+    with fastnn.backend(backend):
+        assert is_taken(net, "cross_entropy", "labels", (X, LABELS, ONES.astype("f")), rules)
 
 
 @pytest.mark.parametrize("order", [np.arange(ROWS - 1), np.arange(ROWS, dtype=np.int16), np.arange(ROWS)[::-1], [0]])
@@ -347,7 +412,7 @@ def refused(message, **arguments):
     trainer = fastnn.Trainer(net)
     scalars, row = trainer.next_scalars()
     executor = trainer.fit_executor("labels", CAPACITY)
-    usual = {"rules": TargetRules(), "scalars": scalars, "row": row, "step": 0, "threads": 1}
+    usual = {"rules": BatchRules(), "scalars": scalars, "row": row, "step": 0, "threads": 1}
     with pytest.raises(ValueError, match=message):
         executor.run_batch(X, LABELS, None, **usual | arguments)
     assert net.training_steps == 0

@@ -181,8 +181,8 @@ def test_a_handler_saves_during_a_fit(backend):
         quiet = fastnn.Trainer(net.copy())
         epochs = 0
         for _ in until(storm, lambda: len(set(seen)) == 3):
-            trainer.fit(X, y, epochs=50, batch_size=5, verbose=0)
-            epochs += 50
+            trainer.fit(X, y, epochs=10, batch_size=5, verbose=0)
+            epochs += 10
         assert [signal.getsignal(number) for number in signal.valid_signals()] == before
         no_more()
         stop.set()

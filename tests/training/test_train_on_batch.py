@@ -213,7 +213,7 @@ def test_changes_of_settings_between_the_steps(backend, rng):
 def test_kinds_of_arrays(backend, rng):
     """Arrays that are read in place and others give the same step."""
     X, y = rng.integers(0, 200, (12, 6)).astype(np.float32), rng.integers(0, 3, 12)
-    weight = rng.random(12)
+    weight = rng.random(12).astype(np.float32).astype(float)
     with fastnn.backend(backend):
         start = fastnn.Trainer(nets.net_of("concat", "float32"))
         start.train_on_batch(X, y, weight)
@@ -223,6 +223,7 @@ def test_kinds_of_arrays(backend, rng):
         ys = [y.astype(kind) for kind in (np.int32, np.uint8, np.longlong, np.int16)]
         ys += [each(y) for each in LAYOUTS.values()]
         weights = [weight.tolist(), LAYOUTS["strided"](weight), LAYOUTS["byte_swapped"](weight)]
+        weights += [weight.astype(np.float32), LAYOUTS["strided"](weight.astype(np.float32))]
         calls = [(each, y, weight) for each in (*xs, X.tolist(), X.view(np.matrix))]
         calls += [(X, each, weight) for each in (*ys, y.tolist())] + [(X, y, each) for each in weights]
         for call in calls:
@@ -299,25 +300,51 @@ def test_refused_arrays_change_nothing(change, error, match, made, backend, rng)
         trainer.train_on_batch(X, y)
 
 
-TARGETS = {  # out of a loss's range
-    "binary_cross_entropy": (1.5, r"y must contain numbers from 0 to 1"),
-    "poisson": (-1.0, r"y must contain finite numbers of at least 0"),
-    "hinge": (0.5, r"y must contain only -1 and 1"),
-    "mean_squared_error": (np.nan, r"y must contain finite numbers"),
+TARGETS = {  # losses, rows that they take, a number in place of [2, 1], and why that is refused
+    "yes or no": ("binary_cross_entropy", [1, 1, 1], 1.5, r"y must contain numbers from 0 to 1"),
+    "counts": ("poisson", [1, 1, 1], -1.0, r"y must contain finite numbers of at least 0"),
+    "signs": ("hinge", [1, 1, 1], 0.5, r"y must contain only -1 and 1"),
+    "numbers": ("mean_squared_error", [1, 1, 1], np.nan, r"y must contain finite numbers"),
+    "shares": ("cross_entropy", [0, 1, 0], 0.5, r"y must contain rows of probabilities, .* got a sum of 0.5 in row 2"),
+    "a head": (
+        nn.HeadsLoss([("mean_squared_error", 1), ("cross_entropy", 2)]),
+        [0.5, 1],
+        1.5,
+        r"y\[:, 1\] \(heads\[1\]\) must contain integers from 0 to 1, got 1.5 in row 2",
+    ),
 }
 
 
 @BACKENDS
-@pytest.mark.parametrize("loss", TARGETS)
-def test_refused_targets(loss, backend, rng):
-    value, match = TARGETS[loss]
-    X, y = rng.normal(size=(12, 6)), np.ones((12, 3))
+@pytest.mark.parametrize(("loss", "row", "value", "match"), TARGETS.values(), ids=TARGETS)
+def test_refused_targets(loss, row, value, match, backend, rng):
+    X, y = rng.normal(size=(12, 6)), np.tile(np.array(row, float), (12, 1))
     with fastnn.backend(backend):
         trainer = fastnn.Trainer(nets.net_of("add"), loss)
         trainer.train_on_batch(X, y)
         with pytest.raises(ValueError, match=match):
             trainer.train_on_batch(X, broken(y, (2, 1), value))
         assert trainer.step_count == 1
+
+
+@BACKENDS
+def test_labels_of_classes_without_weight_are_refused(backend, rng):
+    X, y = rng.normal(size=(12, 6)), rng.integers(0, 3, 12)
+    with fastnn.backend(backend):
+        trainer = fastnn.Trainer(nets.net_of("add"), nn.CrossEntropyLoss(weight=[1, 1, 0]))
+        trainer.train_on_batch(X, y)
+        with pytest.raises(ValueError, match="y must contain a row of a class whose weight is above 0, got none"):
+            trainer.train_on_batch(X, np.full(12, 2))
+        assert trainer.step_count == 1
+
+
+@BACKENDS
+def test_weights_below_0(backend, rng, general_steps):
+    X, y, weight = rng.normal(size=(12, 4)), rng.normal(size=(12, 6)), rng.normal(size=12)
+    with fastnn.backend(backend):
+        trainer = fastnn.Trainer(loss_cases.net_of(), SQUARES, optim.SGD(lr=1e-3))
+        check(trainer, [(X, y, weight), (X, y, weight), (X, y, weight.astype(np.float32)), (X, y, -abs(weight))])
+    assert len(general_steps) == 1
 
 
 SETTINGS_REFUSED = {

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from fastnn._losses import TargetRules
+from fastnn._losses import BatchRules
 from fastnn._typing import Array
 from fastnn.engine._inference_cy import InferenceExecutor
 from fastnn.engine._lock import Counter, NetLock
@@ -44,7 +44,7 @@ class Executor(InferenceExecutor):
         y: Array,
         weight: Array | None,
         *,
-        rules: TargetRules,
+        rules: BatchRules,
         scalars: Array,
         row: int,
         step: int,

@@ -174,7 +174,7 @@ cdef double *loss_of_step(losses) except NULL:
 cdef const int64_t *order_of_rows(order, fnn_size n) except NULL:
     """Point to the numbers of a batch's rows in the order in which a step takes them."""
     cdef cnp.ndarray numbers = plain_integers(order, n)
-    if numbers is None or numbers is not order:  # a copy would not exist until the step has ended
+    if numbers is None or numbers is not order:  # a copy would be freed before the step reads it
         refuse(ValueError, "draw_order", f"return a vector of {n} numbers of int64, C-contiguous", described(order))
     return <const int64_t *> cnp.PyArray_DATA(numbers)
 
@@ -370,8 +370,8 @@ cdef class Executor(InferenceExecutor):
         cdef feed_rows rows
         cdef LockContext context
         guards = guard_of(x), guard_of(y), guard_of(weight)  # first: the checks may release the GIL
-        taken = self._take_batch(&rows, x, y, weight, rules)
-        if taken is None:
+        kept = self._take_batch(&rows, x, y, weight, rules)
+        if kept is None:
             return None
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         fill_scaling(&rows.y_scaling, target_scaling, rows.y.cols)
@@ -394,7 +394,7 @@ cdef class Executor(InferenceExecutor):
                     (<Counter?> counter).value += 1
         finally:
             self._release(lock, context)
-        del guards, taken
+        del guards, kept
         if not s.in_range:
             return None
         if error is not None:
@@ -402,9 +402,10 @@ cdef class Executor(InferenceExecutor):
         return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
 
     cdef tuple _take_batch(self, feed_rows *rows, x, y, weight, rules):
-        """Point to the arrays of one batch, and return those of labels and weights, which must exist until its end.
+        """Point to the arrays of one batch.
 
-        Return None if an array is not plain, or has a number that is refused.
+        Return the arrays of labels and weights, which the caller keeps until the step has ended; None if an array is
+        not plain, or has a number that is refused.
         """
         cdef fnn_size n = 0
         cdef cnp.ndarray labels = None, weights = None
@@ -416,6 +417,8 @@ cdef class Executor(InferenceExecutor):
             return None
         if self.takes_labels:
             labels = plain_integers(y, rows.n)
+            if labels is not None and rules.row_weights is not None:
+                labels = labels.copy()  # NumPy takes them for row numbers, and other threads may write into `y`
             # Now, so that nothing is drawn for labels out of range, and again when the step reads them.
             if labels is None or not all_below(<const int64_t *> cnp.PyArray_DATA(labels), rows.n, self.classes):
                 return None
@@ -430,7 +433,7 @@ cdef class Executor(InferenceExecutor):
             if weights is None:
                 return None
         if rules.row_weights is not None:
-            weights = plain_weights(rules.row_weights(labels, weights), rows.n, rules.negative_weights)
+            weights = plain_weights(rules.row_weights(labels, weights), rows.n, False)
             if weights is None:
                 return None
         if weights is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._losses import SUM_TOLERANCE, ColumnRule, TargetRules
+from fastnn._losses import SURE_SUM_TOLERANCE, BatchRules, ColumnRule
 from fastnn._typing import Array
 from fastnn.engine._op_ref import Shared
 from fastnn.engine._ops_ref import RUN
@@ -25,39 +25,38 @@ from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
 from fastnn.engine.observe import empty_table
 
-_ROWS: Final = tuple(np.dtype(each) for each in (np.float32, np.float64, np.uint8))
+_ROWS: Final = "fdB"
+_WEIGHTS: Final = "fd"
 
 
-def _is_plain(array: Any, ndim: int, *dtypes: np.dtype[Any]) -> bool:
-    """Whether this is a plain array (`_given_cy`) of so many axes and of one of some dtypes."""
-    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype not in dtypes:
+def _is_plain(array: Any, ndim: int, characters: str) -> bool:
+    """Whether this is a plain array (`_given_cy`) of so many axes, whose dtype has one of these characters."""
+    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype.char not in characters:
         return False
     return array.flags.aligned and array.dtype.isnative
 
 
-def _is_plain_integers(array: Any, bound: int) -> bool:
-    """Whether this is a plain vector of integers from 0 to below a bound."""
-    integer = type(array) is np.ndarray and array.dtype.kind in "iu"
-    return integer and _is_plain(array, 1, array.dtype) and bool(((array >= 0) & (array < bound)).all())
-
-
-def _is_plain_weights(array: Any, rows: int, negative: bool) -> bool:
+def _are_plain_weights(array: Any, rows: int, negative: bool) -> bool:
     """Whether this is a plain vector of weights for so many rows, one of which is not 0."""
-    if not (_is_plain(array, 1, *_ROWS[:2]) and len(array) == rows and (negative or (array >= 0).all())):
+    if not (_is_plain(array, 1, _WEIGHTS) and len(array) == rows and (negative or (array >= 0).all())):
         return False
-    return bool(0 < abs(array).sum(dtype=np.float64) < math.inf)
+    with np.errstate(over="ignore"):
+        return bool(0 < abs(array).sum(dtype=np.float64) <= np.finfo(np.float64).max / 2)
 
 
 def _holds(rule: ColumnRule, rows: Array) -> bool:
     """Whether rows of finite numbers are as a rule says."""
+    if not 0 <= rule.first <= rule.last <= rows.shape[1]:
+        v.refuse(ValueError, "rules", f"have columns from 0 to {rows.shape[1]}", f"{rule.first} to {rule.last}")
     numbers = rows[:, rule.first : rule.last].astype(np.float64)
     good = (numbers >= rule.low) & (numbers <= rule.high)
     if rule.kind == "whole":
         good &= numbers == np.floor(numbers)
-    elif rule.kind == "ends":
+    elif rule.kind == "either":
         good = (numbers == rule.low) | (numbers == rule.high)
     elif rule.kind == "probabilities":
-        good &= abs(numbers.sum(axis=1, keepdims=True) - 1) < SUM_TOLERANCE
+        with np.errstate(over="ignore"):
+            good &= abs(numbers.sum(axis=1, keepdims=True) - 1) <= SURE_SUM_TOLERANCE
     return bool(good.all())
 
 
@@ -294,7 +293,7 @@ class Executor:
         y: Array,
         weight: Array | None,
         *,
-        rules: TargetRules,
+        rules: BatchRules,
         scalars: Array,
         row: int,
         step: int,
@@ -310,16 +309,17 @@ class Executor:
     ) -> float | None:
         """Run one training step of all rows of arrays that nobody has checked.
 
-        Nothing happens unless all arrays are plain: ndarrays, aligned and in the machine's byte order, `x` and rows of
-        targets of float32, float64 or uint8 and finite, labels of integers and in range, weights of float32 or float64,
-        finite and one not 0; with the right shapes, at least as many rows as the program needs and at most the
-        capacity; and as the rules say.
+        Nothing happens unless all arrays are plain (`_given_cy`) and have the right shapes:
+
+        - `x` and rows of targets are finite, and as the rules say; labels are in range
+        - of `weight` one is not 0, the sum is finite, and none is below 0 unless the rules allow it
+        - there are at least as many rows as the program needs, and at most the capacity
 
         Parameters
         ----------
         x, y, weight : array_like
             The batch; `weight` is None or has a weight for each row.
-        rules : TargetRules
+        rules : BatchRules
             What targets and weights have to be.
         scalars : ndarray of float64, shape (updates, s)
         row : int
@@ -353,16 +353,16 @@ class Executor:
         guards = resize_guards(x, y, weight)
         if not self._takes_batch(x, y, weight, rules):
             return None
+        target = y.astype(np.int64, copy=False) if self.program.target == "labels" else y
+        target = target[:, np.newaxis] if target.ndim == 1 and self.program.target == "rows" else target
+        weight = None if weight is None else np.ascontiguousarray(weight, np.float64)
         if rules.row_weights is not None:
-            weight = rules.row_weights(y, weight)
-            if not _is_plain_weights(weight, len(x), rules.negative_weights):
+            weight = rules.row_weights(target, weight)
+            if not _are_plain_weights(weight, len(x), negative=False):
                 return None
-        rows = y[:, np.newaxis] if y.ndim == 1 and self.program.target == "rows" else y
-        labels = y.astype(np.int64, copy=False) if self.program.target == "labels" else rows
         order = None if draw_order is None else draw_order()
         order = np.arange(len(x)) if order is None else order
-        weight = None if weight is None else np.ascontiguousarray(weight, np.float64)
-        feed = Feed(x, order, len(x), labels, weight, False, scaling, target_scaling)
+        feed = Feed(x, order, len(x), target, weight, False, scaling, target_scaling)
         result = self.run_steps(
             feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, losses=losses, lock=lock, counters=counters,
             stop_at_nonfinite=stop_at_nonfinite, update_counters=update_counters,
@@ -374,22 +374,23 @@ class Executor:
             raise result.error
         return result.last_loss if not result.finite else result.loss / result.weight if result.weight else 0.0
 
-    def _takes_batch(self, x: Any, y: Any, weight: Any, rules: TargetRules) -> bool:
+    def _takes_batch(self, x: Any, y: Any, weight: Any, rules: BatchRules) -> bool:
         """Whether `run_batch` runs a step of these arrays."""
         program = self.program
         least, width = 2 if program.has_batch_statistics else 1, program.batch[program.input]
-        if not (_is_plain(x, 2, *_ROWS) and x.shape[1] == width and np.isfinite(x).all()):
+        if not (_is_plain(x, 2, _ROWS) and x.shape[1] == width and np.isfinite(x).all()):
             return False
         rows = len(x)
         if not least <= rows <= self.capacity:
             return False
-        if weight is not None and not _is_plain_weights(weight, rows, rules.negative_weights):
+        if weight is not None and not _are_plain_weights(weight, rows, rules.negative_weights):
             return False
         if program.target == "labels":
-            return _is_plain_integers(y, program.labels[0].classes) and len(y) == rows
-        if rules.may_be_vector and _is_plain(y, 1, *_ROWS):
+            is_plain = _is_plain(y, 1, np.typecodes["AllInteger"]) and len(y) == rows
+            return is_plain and bool(((y >= 0) & (y < program.labels[0].classes)).all())
+        if rules.may_be_vector and _is_plain(y, 1, _ROWS):
             y = y[:, np.newaxis]
-        if not (_is_plain(y, 2, *_ROWS) and y.shape == (rows, program.batch["batch:target"])):
+        if not (_is_plain(y, 2, _ROWS) and y.shape == (rows, program.batch["batch:target"])):
             return False
         return bool(np.isfinite(y).all()) and all(_holds(rule, y) for rule in rules.columns)
 

@@ -1,4 +1,4 @@
-# _given_cy.pxd: a caller's arrays as structs, for a step that reads them as they are.
+# _given_cy.pxd: the arrays that a caller gives to a single step.
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t

@@ -1,4 +1,4 @@
-"""The arrays that a caller gives to a single step, as structs: of plain arrays, without Python code.
+"""The arrays that a caller gives to a single step: rows as structs, read in place; labels and weights as arrays.
 
 A plain array is an ndarray, of no subclass, aligned and in the machine's byte order. Rows are float32, float64 or uint8
 and read in place, whatever their strides. Labels are any integers, weights float32 or float64; those that are not
@@ -18,7 +18,8 @@ from fastnn._arrays cimport can_be_read
 from fastnn._native cimport is_plain, plain_array
 from fastnn.kernels._gather_cy cimport source
 
-from fastnn._losses import SUM_TOLERANCE
+from fastnn._losses import SURE_SUM_TOLERANCE as _SURE_SUM_TOLERANCE
+from fastnn._validation import refuse
 
 cnp.import_array()
 
@@ -26,10 +27,10 @@ cdef enum:
     MOST_WITH_GIL = 1 << 15     # entries that are checked with the GIL held; more are checked without it
 
 cdef enum kind_of_rule:
-    BETWEEN, WHOLE, ENDS, PROBABILITIES
+    BETWEEN, WHOLE, EITHER, PROBABILITIES
 
-cdef tuple KINDS = ("between", "whole", "ends", "probabilities")
-cdef double sum_tolerance = SUM_TOLERANCE
+cdef tuple KINDS = ("between", "whole", "either", "probabilities")     # in the same order
+cdef double sum_tolerance = _SURE_SUM_TOLERANCE
 
 cdef struct column_rule:        # a ColumnRule
     kind_of_rule kind
@@ -55,8 +56,8 @@ cdef bint within(const number *x, fnn_size n, number low, number high) noexcept 
     return not bad
 
 
-cdef bint holds(const number *data, const source *rows, fnn_size n, const column_rule *rule) noexcept nogil:
-    """Whether n rows, whose data these are, are as a rule says."""
+cdef bint numbers_hold(const number *data, const source *rows, fnn_size n, const column_rule *rule) noexcept nogil:
+    """Whether n rows are as a rule says; `data` is `rows.data` with its type."""
     cdef const char *row = <const char *> data + rule.first * rows.col_bytes
     cdef double x, total
     cdef fnn_size _i, j
@@ -67,27 +68,29 @@ cdef bint holds(const number *data, const source *rows, fnn_size n, const column
             total += x
             if not (x >= rule.low and x <= rule.high):
                 return False
-            if (rule.kind == WHOLE and x != floor(x)) or (rule.kind == ENDS and x != rule.low and x != rule.high):
+            if (rule.kind == WHOLE and x != floor(x)) or (rule.kind == EITHER and x != rule.low and x != rule.high):
                 return False
-        if rule.kind == PROBABILITIES and not fabs(total - 1.0) < sum_tolerance:
+        if rule.kind == PROBABILITIES and not fabs(total - 1.0) <= sum_tolerance:
             return False
         row += rows.row_bytes
     return True
 
 
 cdef bint rule_holds(const source *rows, fnn_size n, const column_rule *rule) noexcept nogil:
+    """Whether n rows are as a rule says."""
     if rows.kind == FNN_FLOAT32:
-        return holds[float](<const float *> rows.data, rows, n, rule)
+        return numbers_hold[float](<const float *> rows.data, rows, n, rule)
     if rows.kind == FNN_FLOAT64:
-        return holds[double](<const double *> rows.data, rows, n, rule)
-    return holds[uint8_t](<const uint8_t *> rows.data, rows, n, rule)
+        return numbers_hold[double](<const double *> rows.data, rows, n, rule)
+    return numbers_hold[uint8_t](<const uint8_t *> rows.data, rows, n, rule)
 
 
 cdef bint numbers_are_finite(const source *rows, fnn_size n) noexcept nogil:
+    cdef bint contiguous = rows.row_bytes == rows.cols * rows.col_bytes
     cdef column_rule finite
-    if rows.kind == FNN_FLOAT32 and rows.col_bytes == sizeof(float) and rows.row_bytes == rows.cols * rows.col_bytes:
+    if rows.kind == FNN_FLOAT32 and rows.col_bytes == sizeof(float) and contiguous:
         return within[float](<const float *> rows.data, n * rows.cols, -FLT_MAX, FLT_MAX)
-    if rows.kind == FNN_FLOAT64 and rows.col_bytes == sizeof(double) and rows.row_bytes == rows.cols * rows.col_bytes:
+    if rows.kind == FNN_FLOAT64 and rows.col_bytes == sizeof(double) and contiguous:
         return within[double](<const double *> rows.data, n * rows.cols, -DBL_MAX, DBL_MAX)
     finite.kind, finite.low, finite.high, finite.first, finite.last = BETWEEN, -DBL_MAX, DBL_MAX, 0, rows.cols
     return rows.kind == FNN_UINT8 or rule_holds(rows, n, &finite)
@@ -111,7 +114,7 @@ cdef bint rules_hold(const source *rows, fnn_size n, tuple rules) except -1:
         rule.kind, rule.low, rule.high = <kind_of_rule> <int> KINDS.index(kind), low, high
         rule.first, rule.last = first, last
         if not 0 <= rule.first <= rule.last <= rows.cols:
-            return False
+            refuse(ValueError, "rules", f"have columns from 0 to {rows.cols}", f"{first} to {last}")
         if n * rows.cols <= MOST_WITH_GIL:
             good = rule_holds(rows, n, &rule)
         else:
@@ -151,7 +154,7 @@ cdef cnp.ndarray contiguous(cnp.ndarray array, int typenum):
 cdef cnp.ndarray plain_integers(array, fnn_size n):
     """Return n integers as contiguous int64, a copy only if they are not; None for another array.
 
-    Those of uint64 that int64 has not are below 0 in the copy.
+    A uint64 too large for int64 becomes negative, and `all_below` refuses it.
     """
     if not (cnp.PyArray_CheckExact(array) and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(array))
             and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIMS(array)[0] == n and can_be_read(array)):
@@ -171,7 +174,8 @@ cdef bint all_below(const int64_t *x, fnn_size n, int64_t bound) noexcept:
 cdef cnp.ndarray plain_weights(array, fnn_size n, bint negative):
     """Return the weights of n rows as contiguous float64, a copy only if they are not; None for another array.
 
-    All are finite, their sum is, one is not 0, and without `negative` none is below 0.
+    All are finite, and so is the sum of their absolute values, whatever the order of adding. One is not 0. None is
+    below 0, unless they may be `negative`.
     """
     cdef plain_array a
     cdef cnp.ndarray found
@@ -186,4 +190,4 @@ cdef cnp.ndarray plain_weights(array, fnn_size n, bint negative):
         return None
     for i in range(n):
         total += fabs(weights[i])
-    return found if 0.0 < total <= DBL_MAX else None
+    return found if 0.0 < total <= DBL_MAX / 2 else None

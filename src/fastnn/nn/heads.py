@@ -171,10 +171,8 @@ class HeadsLoss(Loss):
             return None
         rules: list[_losses.ColumnRule] = []
         for loss, (call, outputs, targets) in zip(self._terms, self.bind(k, "rows").heads, strict=True):
-            if call.target == "labels":
-                rules.append(_losses.ColumnRule("whole", 0, len(outputs) - 1, targets.start, targets.stop))
-                continue
-            of_head = loss.column_rules(len(outputs))
+            classes = (_losses.ColumnRule("whole", 0, len(outputs) - 1, 0, 1),)
+            of_head = classes if call.target == "labels" else loss.column_rules(len(outputs))
             if of_head is None:
                 return None
             start = targets.start

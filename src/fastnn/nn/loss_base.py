@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._losses import LOSSES, ColumnRule, LossSpec, TargetRules
+from fastnn._losses import LOSSES, BatchRules, ColumnRule, LossSpec
 from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.kernels import losses as kernels
@@ -129,13 +129,13 @@ class Loss(Settings, ABC):
         self.spec.check_rows(name, target, finite=finite)
 
     def column_rules(self, k: int) -> tuple[ColumnRule, ...] | None:
-        """Return all that `check_rows` checks of targets for `k` outputs; None for a subclass with another one."""
+        """Return all that `check_rows` checks of targets for `k` outputs; None for a subclass with its own."""
         if type(self).check_rows is not Loss.check_rows:
             return None
         return self.spec.column_rules(self.bind(k, "rows").target_width)
 
 
-def target_rules(loss: Loss, target: str, k: int) -> TargetRules | None:
+def batch_rules(loss: Loss, target: str, k: int) -> BatchRules | None:
     """Return all that has to be checked of targets and weights, where a step can check it.
 
     Parameters
@@ -147,21 +147,22 @@ def target_rules(loss: Loss, target: str, k: int) -> TargetRules | None:
 
     Returns
     -------
-    TargetRules or None
+    BatchRules or None
         None if the loss has checks or weights that a step does not know.
     """
     spec, row_weights = loss.spec, None
     if type(loss).row_weights not in (Loss.row_weights, KernelLoss.row_weights):
         return None
     if target == "labels":
-        if spec.class_weights and getattr(loss, "weight", None) is not None:
+        if isinstance(loss, KernelLoss) and spec.class_weights and loss.kernel()[1]["weight"] is not None:
             row_weights = loss.row_weights
-        return TargetRules(negative_weights=spec.negative_weights, row_weights=row_weights)
+        return BatchRules(negative_weights=spec.negative_weights, row_weights=row_weights)
     columns = loss.column_rules(k)
     if columns is None:
         return None
     # A loss that takes labels takes every vector for labels; another one takes it for a column.
-    return TargetRules(columns, "labels" not in spec.kinds_of(k), spec.negative_weights)
+    may_be_vector = "labels" not in spec.kinds_of(k)
+    return BatchRules(columns, may_be_vector=may_be_vector, negative_weights=spec.negative_weights)
 
 
 @settings()

@@ -17,9 +17,9 @@ from sklearn.utils import check_random_state
 
 from fastnn import _config, _records, nn, optim
 from fastnn import _validation as v
-from fastnn._losses import TargetRules
+from fastnn._losses import BatchRules
 from fastnn._typing import Array
-from fastnn.nn.loss_base import target_rules
+from fastnn.nn.loss_base import batch_rules
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._model import Model, settings_unchanged
 from fastnn.sklearn._optimizer import OptimizerState
@@ -98,12 +98,10 @@ def make_repeated_fit(estimator: Any, model: Model, state: OptimizerState) -> Re
         return None
     labels = estimator.out_activation_ == "softmax" and "labels" in loss.spec.kinds
     target = "labels" if labels else "rows"
-    rules = target_rules(loss, target, model.net.out_features)
+    rules = batch_rules(loss, target, model.net.out_features)
     is_classifier = hasattr(estimator, "classes_")
     if is_classifier and (estimator._label_binarizer.y_type_.startswith("multilabel") or estimator.classes_.ndim != 1):
         return None
-    if is_classifier and not labels and loss.spec.among:  # the targets are made of labels and need no check
-        rules = TargetRules()
     if rules is None or model.net.input_scaling is not None or model.net.output_scaling is not None:
         return None
     return RepeatedFit(estimator, model.trainer, state, target, rules)
@@ -119,12 +117,10 @@ class RepeatedFit:
     trainer : Trainer
     state : OptimizerState
     target : {"labels", "rows"}
-    rules : TargetRules
+    rules : BatchRules
     """
 
-    def __init__(
-        self, estimator: Any, trainer: Trainer, state: OptimizerState, target: str, rules: TargetRules
-    ) -> None:
+    def __init__(self, estimator: Any, trainer: Trainer, state: OptimizerState, target: str, rules: BatchRules) -> None:
         self.trainer, self.loss, self.target, self.rules = trainer, trainer.loss, target, rules
         self.take_over(estimator, state)
         self.losses = np.empty(1)

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _config
 from fastnn import _validation as v
 from fastnn.engine import Executor, Feed, make_executor
-from fastnn.nn.loss_base import target_rules
+from fastnn.nn.loss_base import batch_rules
 from fastnn.training._core import TrainerCore
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
@@ -36,7 +36,7 @@ class BatchStep:
         self.executor, self.frozen, self.output_scaling = executor, net.params.frozen, net.output_scaling
         self.target_scaling = target_scaling(net, trainer.loss)
         self.counters, self.update_counters = (net.forward_counter,), trainer.update_counters
-        self.rules = target_rules(trainer.loss, target, net.out_features)
+        self.rules = batch_rules(trainer.loss, target, net.out_features)
 
     def run(self, trainer: TrainerCore, x: Any, y: Any, weight: Any) -> float | None:
         """Make a step of arrays that nobody has checked; None if they have to be, or nothing here fits any more."""

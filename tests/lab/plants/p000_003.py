@@ -42,7 +42,7 @@ def large_rates_for_small_ones(module, monkeypatch):
 
 
 def derivatives_by_exponentials(module, monkeypatch):
-    """Take the derivatives of the sigmoid and of tanh as the post describes them: by a formula of their own."""
+    """Make derivatives cost an exponential, as in the post. Their values are wrong, but only the time counts here."""
 
     def backward(dy, y, *, out):
         e = np.exp(-y.astype(float))
