@@ -338,6 +338,7 @@ def test_parameters_may_be_records_arrays_and_not_finite(monkeypatch, path):
 
 
 def test_an_activation_has_to_be_registered_before_loading(monkeypatch, path):
+    register(monkeypatch)  # nothing, whatever the examples of docstrings have registered in this process
     with monkeypatch.context() as context:
         register(context, **FUNCTIONS)
         net = nn.Sequential(nn.Dense(WIDTH, 3), nn.Residual(nn.activation("sine", frequency=2.0)))
