@@ -197,7 +197,7 @@ def rmsprop_variants_by_hand(w, g, v, lr, alpha, eps, mean=None, buf=None, momen
     if mean is not None:
         mean *= alpha
         mean += (1 - alpha) * g
-        square = v - mean * mean
+        square = np.maximum(v - mean * mean, 0)  # rounding may make it negative
     if buf is None:
         w -= lr * g / (np.sqrt(square) + eps)
     else:
