@@ -23,6 +23,7 @@ ROWS = (1, 32)
 TAILS = ("numpy", "onnxruntime", "onnxruntime, bound")  # the peers whose slowest calls are measured
 ARITHMETIC = "arithmetic"
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # between libraries, in float32
+BATCH_STEPS = 20  # in one call
 FAST_KERNELS = ("relu", "dense", "adam", "identity")
 
 # ---- predictions ----
@@ -182,6 +183,30 @@ def step_functions(config, missing, differences):
     return {"native": ours, **peer_steps(config, STEPS, data, config.steps, missing, differences)}
 
 
+def batch_functions(config):
+    """Return `train_on_batch` for each kind of batch that it takes; "native" is the plainest, of classes alone."""
+    *sizes, last = config.sizes
+    X, classes, _ = config.data("float32", config.batch)
+    rng = np.random.default_rng(1)
+    number, weight = rng.standard_normal(len(X), np.float32), rng.random(len(X), np.float32)
+    shares = rng.dirichlet(np.ones(last), len(X)).astype(np.float32)
+    heads = nn.HeadsLoss([("cross_entropy", last), ("mean_squared_error", 1)])
+    kinds = {
+        "native": (last, "cross_entropy", X, classes),
+        "classes of uint8": (last, "cross_entropy", X, classes.astype(np.uint8)),
+        "x with its columns first": (last, "cross_entropy", np.asfortranarray(X), classes),
+        "weights of float32": (last, "cross_entropy", X, classes, weight),
+        "a loss with class weights": (last, nn.CrossEntropyLoss(weight=np.arange(1.0, last + 1)), X, classes),
+        "rows of probabilities": (last, "cross_entropy", X, shares),
+        "two heads: classes, a number": (last + 1, heads, X, np.column_stack([classes, number]).astype(np.float32)),
+    }
+    functions = {}
+    for name, (outputs, loss, *batch) in kinds.items():
+        trainer = fastnn.Trainer(replace(config, sizes=(*sizes, outputs)).native("float32"), loss)
+        functions[name] = repeated(functools.partial(trainer.train_on_batch, *batch), BATCH_STEPS)
+    return functions
+
+
 # ---- all of them ----
 
 
@@ -206,6 +231,14 @@ def _without_case(make, *arguments):
     return make(*arguments[:-1])
 
 
+def batch_cases(config):
+    """Return the case of `train_on_batch` with several kinds of batches, if this fastnn has it."""
+    if not hasattr(fastnn.Trainer, "train_on_batch"):
+        return []
+    make = functools.partial(_without_case, batch_functions, config)
+    return [Case("batch", config.title, f"{config.batch} rows", "float32", make, BATCH_STEPS)]
+
+
 def partial_fit_cases(missing):
     """Return the cases of `partial_fit` of both MLPClassifiers."""
     try:
@@ -225,6 +258,7 @@ def cases(fast, missing, differences, chosen):
     return [
         *(case for config in (CALLED[:1] if fast else CALLED) for case in prediction_cases(config, missing, chosen)),
         Case("step", tiny.title, f"{tiny.batch} rows", "float32", steps, tiny.steps),
+        *batch_cases(tiny),
         *partial_fit_cases(missing),
         *small,
     ]

@@ -120,6 +120,17 @@ def test_what_an_older_fastnn_lacks_is_left_out(monkeypatch):
         call_cases.train_on_batch_steps(config, config.native("float32"), *config.data("float32"), 1)
 
 
+def test_each_kind_of_batch_is_trained_on(monkeypatch):
+    trained, step = [], fastnn.Trainer.train_on_batch
+    monkeypatch.setattr(
+        fastnn.Trainer, "train_on_batch", lambda trainer, *batch: (trained.append(trainer), step(trainer, *batch))
+    )
+    for function in call_cases.batch_functions(PLAIN[0]).values():
+        function()
+    assert len({id(trainer) for trainer in trained}) == 7
+    assert {trainer.step_count for trainer in trained} == {call_cases.BATCH_STEPS}
+
+
 # ---- expressions with out= ----
 
 # Parts of these expressions cannot be recorded: functions of `math`, and of np.linalg, which takes plain arrays.

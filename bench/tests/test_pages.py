@@ -109,6 +109,8 @@ SOME = {
         ],
         "tails": [{"name": "some net", "calls": 9, "seconds": {"predict": {"p50": 1e-6, "max": 2e-6}}}],
     },
+    "calls-batches": {"cases": [{**a_case("batch", "some net"), "seconds": {"native": 1e-5, "numpy": 2e-5}}]},
+    "calls-batches-before": {"cases": [a_case("batch", "some net")]},
     "sklearn": {
         "cases": [a_case(family, f"some {family}") for family in FAMILIES],
     },
@@ -141,6 +143,7 @@ def some(tmp_path, monkeypatch):
         ("calls", "| `net.predict` | some net | 8 rows | 4 | 1 | 2 (1 to 3) |"),
         ("calls-steps", "| some net | NumPy by hand | 20 | 2 (1 to 3) |"),
         ("calls-tails", "| some net | fastnn, `net.predict` | 1 | 2 |"),
+        ("calls-batches", "| some net | numpy | 20 | 2 (1 to 3) | - |"),
         ("calls-kernels", "| some kernel | 8 rows | 1000 | 2 (1 to 3) |"),
         ("peers", "| some epoch | 8 rows | avx2 | 1 | 2 (1 to 3) |"),
         ("peers-kernels", "| some kernel | 8 rows | avx2 | 1000 | 2 (1 to 3) |"),

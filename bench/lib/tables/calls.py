@@ -7,7 +7,7 @@ FAMILIES = {"predictor": "predictor", "predict": "`net.predict`"}
 ARITHMETIC = "arithmetic"
 TITLES = {"numpy": "NumPy by hand", "own loop": "a hand-written loop", "train_on_batch": "`Trainer.train_on_batch`"}
 IMPLEMENTATIONS = {"predictor": "fastnn, a predictor", "predict": "fastnn, `net.predict`", **TITLES}
-PREDICTIONS, STEPS, TAILS, KERNELS = "predictions", "steps", "tails", "kernels"
+PREDICTIONS, STEPS, BATCHES, TAILS, KERNELS = "predictions", "steps", "batches", "tails", "kernels"
 COPIES = ("identity", "identity_backward")  # a copy is as fast as memory, whoever makes it
 FLOOR = 0.9  # of NumPy's time over a small kernel's
 
@@ -38,6 +38,24 @@ def steps_table(results):
         for name, ratio in case["ratios"].items():
             rows.append([case["name"], TITLES.get(name, name), digits(1e6 * case["seconds"][name]), spread(ratio)])
     return table(["net", "", "a step, µs", "times the native step"], rows)
+
+
+def batches_table(results, before=None):
+    """Return how long `train_on_batch` takes for each kind of batch, and how long it took before."""
+    rows = []
+    for case in of_family(results, "batch"):
+        old = next((each for each in of_family(before or {"cases": []}, "batch") if each["name"] == case["name"]), None)
+        for name, seconds in case["seconds"].items():
+            kind = "classes alone" if name == "native" else name
+            rows.append([case["name"], kind, digits(1e6 * seconds), _times_native(case, name)])
+            rows[-1] += [_times_native(old, name)] * bool(before)
+    return table(["net", "batch", "a step, µs", "times that of classes alone", *["before"] * bool(before)], rows)
+
+
+def _times_native(case, name):
+    if case is None or name not in case["seconds"]:
+        return "-"
+    return "1" if name == "native" else spread(case["ratios"][name])
 
 
 def partial_fit_table(results):
@@ -103,6 +121,8 @@ def part_text(what, results, before=None):
     """Return the tables of one part of the page: of these results and, where they are kept, of those before."""
     if what == KERNELS:
         return "\n\n".join([kernels_table(results, before), slower_text(results), measured_text(results, ["kernel"])])
+    if what == BATCHES:
+        return "\n\n".join([batches_table(results, before), measured_text(results, ["batch"])])
     if before is None:
         return "\n\n".join(_tables(what, results))
     return "\n\n".join(["**Now**", *_tables(what, results), "**Before**", *_tables(what, before)])
@@ -124,8 +144,8 @@ def calls_text(results, before=None):
     found = {what for what, families in FAMILIES_OF.items() if of_family(results, *families)}
     found |= {TAILS} if results["tails"] else set()
     return "\n\n".join(
-        part_text(what, results, before) for what in (PREDICTIONS, STEPS, TAILS, KERNELS) if what in found
+        part_text(what, results, before) for what in (PREDICTIONS, STEPS, BATCHES, TAILS, KERNELS) if what in found
     )
 
 
-FAMILIES_OF = {PREDICTIONS: tuple(FAMILIES), STEPS: ("step", "partial_fit"), KERNELS: ("kernel",)}
+FAMILIES_OF = {PREDICTIONS: tuple(FAMILIES), STEPS: ("step", "partial_fit"), BATCHES: ("batch",), KERNELS: ("kernel",)}
