@@ -19,14 +19,8 @@ from bench.run.peers import versions
 
 MEASURED = machine.ROOT / "build" / "calls.json"
 LIBRARIES = ("onnxruntime", "torch", "scikit-learn")
-BUDGET = {
-    "predictor": 3.0,
-    "predict": 3.0,
-    "step": 15.0,
-    "batch": 8.0,
-    "partial_fit": 4.0,
-    "kernel": 0.5,
-}  # seconds for a case
+# Seconds for a case.
+BUDGET = {"predictor": 3.0, "predict": 3.0, "step": 15.0, "batch": 8.0, "partial_fit": 4.0, "kernel": 0.5}
 ROUNDS = 21  # at least
 BLOCKS, CALLS = 100, 1000  # of each function whose slowest calls are looked for
 

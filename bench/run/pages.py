@@ -49,7 +49,7 @@ PARTS = {
     "calls": (("calls", "calls-before"), functools.partial(calls.part_text, calls.PREDICTIONS)),
     "calls-tails": (("calls", "calls-before"), functools.partial(calls.part_text, calls.TAILS)),
     "calls-steps": (("calls", "calls-before"), functools.partial(calls.part_text, calls.STEPS)),
-    # of its own measurement, as it came later: python -m bench.run.calls -k batch-tiny build/calls-batches.json
+    # In a file of its own, as calls.json is of another machine: bench.run.calls -k batch-tiny build/calls-batches.json
     "calls-batches": (("calls-batches", "calls-batches-before"), functools.partial(calls.part_text, calls.BATCHES)),
     "calls-kernels": (("calls", "calls-before"), functools.partial(calls.part_text, calls.KERNELS)),
     "limits": (("limits",), limits_text),

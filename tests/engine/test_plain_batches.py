@@ -190,6 +190,7 @@ def test_losses_that_take_labels_take_no_vector_of_targets():
     for loss in (nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.PoissonNLLLoss()):
         assert batch_rules(loss, "rows", 1).may_be_vector
     assert not batch_rules(nn.CrossEntropyLoss(), "rows", 3).may_be_vector
+    assert batch_rules(nn.CrossEntropyLoss(), "labels", 3) == BatchRules()
 
     class Both(nn.CustomLoss):
         @property
@@ -313,6 +314,22 @@ def test_rules_of_columns(kind, low, high, good, bad, dtype, backend):
         net = nn.Sequential(nn.Dense(WIDTH, 4), seed=0)
         with fastnn.backend(backend):
             assert is_taken(net, "mean_squared_error", "rows", (X, y, None), rules) == (numbers in good), numbers
+
+
+@BACKENDS
+@pytest.mark.parametrize("dtype", ["f", "d", "B"])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 1), (1, 2), (0.5, 1.5), (1.5, 1.75), (-9, -1), (-9, 0), (255, 300), (255.5, 300), (256, 300), (0, np.inf)],
+)
+def test_limits_of_targets(low, high, dtype, backend):
+    rules = BatchRules((ColumnRule("between", low, high, 0, 2),))
+    with fastnn.backend(backend):
+        for number in (0, 1, 2, 255):
+            y = np.full((ROWS, 2), number, dtype)
+            net = nn.Sequential(nn.Dense(WIDTH, 2), seed=0)
+            taken = is_taken(net, "mean_squared_error", "rows", (X, y, None), rules)
+            assert taken == (low <= number <= high), number
 
 
 @BACKENDS

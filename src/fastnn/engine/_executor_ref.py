@@ -25,6 +25,7 @@ from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
 from fastnn.engine.observe import empty_table
 
+# NumPy's characters of the dtypes: float32, float64 and uint8.
 _ROWS: Final = "fdB"
 _WEIGHTS: Final = "fd"
 
